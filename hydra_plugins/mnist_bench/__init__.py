@@ -1,0 +1,1 @@
+"""The plugin of `mnist_bench` for Hydra."""

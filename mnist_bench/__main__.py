@@ -1,0 +1,8 @@
+"""The door of `python -m mnist_bench`."""
+
+import sys
+
+from mnist_bench.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,119 @@
+"""The machine, the versions and the commit that a run is recorded with.
+
+Nothing here names a host, a user or a folder: a machine is known by processor, cores and threads.
+"""
+
+import os
+import platform
+import subprocess
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+import psutil
+
+import mnist_bench
+
+PACKAGES = ("tensorflow", "keras", "numpy", "mlflow")
+FLAGS = ("CUDA_VISIBLE_DEVICES", "TF_ENABLE_ONEDNN_OPTS", "TF_XLA_FLAGS", "XLA_FLAGS")
+"""Environment variables that choose the device or how it computes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Where a run happened.
+
+    Attributes:
+        versions: `python`, this package as `version`, and each of `PACKAGES`.
+        cpu: Name of the processor.
+        cores: Cores this process may use.
+        threads: Threads that one operation of TensorFlow may use.
+        git_commit: Commit of the checkout that the package runs from; empty for an installed wheel.
+        git_dirty: Whether that checkout had changes.
+        flags: Those of `FLAGS` that are set.
+    """
+
+    versions: dict[str, str]
+    cpu: str
+    cores: int
+    threads: int
+    git_commit: str
+    git_dirty: bool
+    flags: dict[str, str]
+
+
+@cache
+def describe() -> Environment:
+    """Returns the environment of this process, without importing any of the packages."""
+    cores = len(psutil.Process().cpu_affinity()) if hasattr(os, "sched_getaffinity") else 0
+    cores = cores or os.cpu_count() or 1
+    commit, dirty = _git_state(Path(__file__).resolve().parent.parent)
+    return Environment(
+        versions={
+            "python": platform.python_version(),
+            "version": mnist_bench.__version__,
+            **{name: version(name) for name in PACKAGES},
+        },
+        cpu=_cpu_name(),
+        cores=cores,
+        threads=int(os.environ.get("TF_NUM_INTRAOP_THREADS") or cores),
+        git_commit=commit,
+        git_dirty=dirty,
+        flags={name: os.environ[name] for name in FLAGS if os.environ.get(name)},
+    )
+
+
+def reset_peak_memory() -> bool:
+    """Starts a new measurement of peak memory; returns False where the system cannot do that."""
+    try:
+        # proc_pid_clear_refs(5): "5" resets VmHWM to the current resident set size.
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    except OSError:
+        return False
+    return True
+
+
+def peak_memory_bytes() -> int:
+    """Returns the largest resident set since `reset_peak_memory`, or since the process started."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    facts: dict[str, str] = {}
+    for line in lines:
+        key, _, value = line.partition(":")
+        facts.setdefault(key.strip(), value.strip())
+    name = facts.get("model name") or platform.machine()
+    family = " ".join(f"{key} {facts[key]}" for key in ("cpu family", "model") if key in facts)
+    return f"{name} ({family})" if family else name
+
+
+def _git_state(folder: Path) -> tuple[str, bool]:
+    # Only a checkout of this project counts, not a repository that a wheel was installed somewhere
+    # inside.
+    if not (folder / ".git").exists():
+        return "", False
+    commit = _git(folder, "rev-parse", "HEAD")
+    return commit, bool(commit and _git(folder, "status", "--porcelain", "--untracked-files=no"))
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

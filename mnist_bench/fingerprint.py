@@ -1,0 +1,182 @@
+"""The identity of a run: what it was, of which code, data and versions.
+
+All fingerprints are SHA-256 in hexadecimal over canonical JSON (sorted keys, no spaces, ASCII), so
+they are equal across processes, machines and the order in which overrides were typed.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from mnist_bench import environment
+from mnist_bench.config import SEMANTIC, RunConfig, as_plain, resource_dir
+
+DECIDING_MODULES = ("data.py", "engine.py", "models.py", "training.py")
+"""The modules that decide a result; a change in any other one leaves finished runs valid."""
+
+ENVIRONMENT_PACKAGES = ("python", "tensorflow", "keras", "numpy")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What a run is, known before it is trained.
+
+    Attributes:
+        name: Readable: the cell and the seed.
+        cell: Readable: see `cell_label`.
+        cell_fp: A configuration without its seed.
+        code_fp: The modules that decide a result.
+        data_fp: The arrays after split, limit and scaling rule.
+        env_fp: Versions and flags that decide a result.
+        host_fp: The machine; decides whether times compare.
+        run_fp: All of these but the machine, and the seed.
+    """
+
+    name: str
+    cell: str
+    cell_fp: str
+    code_fp: str
+    data_fp: str
+    env_fp: str
+    host_fp: str
+    run_fp: str
+
+    def tags(self) -> dict[str, str]:
+        """Returns everything but the name, by attribute."""
+        return {key: value for key, value in asdict(self).items() if key != "name"}
+
+
+def identify(config: RunConfig, data_digest: str) -> Identity:
+    """Returns the identity of a run in this process's environment."""
+    here = environment.describe()
+    cell = cell_fp(config, data_digest)
+    code = code_fp(Path(__file__).resolve().parent)
+    env = env_fp(here.versions, here.flags)
+    label = cell_label(config, data_digest)
+    return Identity(
+        name=f"{label} s{config.seed}",
+        cell=label,
+        cell_fp=cell,
+        code_fp=code,
+        data_fp=data_digest,
+        env_fp=env,
+        host_fp=host_fp(here.cpu, here.cores, here.threads),
+        run_fp=run_fp(
+            version=here.versions["version"],
+            cell=cell,
+            seed=config.seed,
+            code=code,
+            data=data_digest,
+            env=env,
+        ),
+    )
+
+
+def semantic(config: RunConfig, data_digest: str) -> dict[str, Any]:
+    """Returns what decides a result apart from the seed, as plain nested dicts.
+
+    The digest of the data stands in place of its path.
+    """
+    plain = as_plain(config)
+    sections = {section: plain[section] for section in SEMANTIC}
+    sections["data"]["path"] = data_digest
+    return sections
+
+
+def cell_fp(config: RunConfig, data_digest: str) -> str:
+    """Returns the identity of a cell: a configuration without its seed."""
+    return _sha256_json(semantic(config, data_digest))
+
+
+def code_fp(package: Path) -> str:
+    """Returns the digest of the modules that decide a result, by name and bytes.
+
+    Args:
+        package: The folder of the modules.
+    """
+    digest = hashlib.sha256()
+    for name in DECIDING_MODULES:
+        content = (package / name).read_bytes()
+        digest.update(f"{name}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def env_fp(versions: dict[str, str], flags: dict[str, str]) -> str:
+    """Returns the digest of what besides code, data and settings may change a result.
+
+    Args:
+        versions: As in `environment.Environment`.
+        flags: Environment variables that choose the device or how it computes.
+    """
+    named = {name: versions[name] for name in ENVIRONMENT_PACKAGES}
+    return _sha256_json({"versions": named, "flags": flags})
+
+
+def host_fp(cpu: str, cores: int, threads: int) -> str:
+    """Returns the identity of a machine, for times: equal machines may be compared."""
+    return _sha256_json({"cpu": cpu, "cores": cores, "threads": threads})
+
+
+def run_fp(*, version: str, cell: str, seed: int, code: str, data: str, env: str) -> str:
+    """Returns the identity of a run; a finished run with it need not be run again."""
+    return _sha256_json(
+        {"version": version, "cell": cell, "seed": seed, "code": code, "data": data, "env": env}
+    )
+
+
+def sweep_id(run_fps: list[str]) -> str:
+    """Returns the identity of a set of runs, whatever their order."""
+    return _sha256_json(sorted(set(run_fps)))
+
+
+def cell_label(config: RunConfig, data_digest: str) -> str:
+    """Returns a cell's readable name, e.g. `functional 64-64 rmsprop b64 divisor=225.0`.
+
+    Style, widths, optimizer and batch size always stand in it; of the rest, what differs from
+    `conf/`.
+    """
+    plain = semantic(config, data_digest)
+    defaults = _defaults(config.optimizer.name.value)
+    model, train, data = plain["model"], plain["train"], plain["data"]
+    parts = [
+        model["style"],
+        "-".join(map(str, model["hidden_units"])),
+        plain["optimizer"]["name"],
+        f"b{train['batch_size']}",
+    ]
+    if data["name"] == "custom":
+        parts.append(f"custom-{data_digest[:8]}")
+    elif data["name"] != defaults["data"]["name"]:
+        parts.append(data["name"])
+    named = {"style", "hidden_units", "name", "batch_size", "path"}
+    for section in SEMANTIC:
+        parts += [
+            f"{key}={value}"
+            for key, value in plain[section].items()
+            if key not in named and value != defaults[section][key]
+        ]
+    return " ".join(parts)
+
+
+@cache
+def _defaults(optimizer: str) -> dict[str, Any]:
+    from omegaconf import OmegaConf
+
+    conf = resource_dir("conf")
+    main = OmegaConf.load(conf / "config.yaml")
+    sections = {
+        "model": main.model,
+        "train": main.train,
+        "optimizer": OmegaConf.load(conf / "optimizer" / f"{optimizer}.yaml"),
+        "data": OmegaConf.load(conf / "data" / "mnist.yaml"),
+    }
+    return {name: OmegaConf.to_container(section) for name, section in sections.items()}
+
+
+def _sha256_json(value: object) -> str:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()

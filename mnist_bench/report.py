@@ -1,0 +1,206 @@
+"""What people read of runs and sweeps: Markdown for MLflow's pages, and tables as CSV."""
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from statistics import fmean, stdev
+
+from mnist_bench.config import PublishedConfig
+from mnist_bench.fingerprint import Identity
+
+RUN_PAGE_METRICS = {
+    "test_accuracy": ("test accuracy", ".4f"),
+    "test_loss": ("test loss", ".4f"),
+    "train_accuracy": ("train accuracy, last epoch", ".4f"),
+    "train_loss": ("train loss, last epoch", ".4f"),
+    "val_accuracy": ("validation accuracy, last epoch", ".4f"),
+    "val_loss": ("validation loss, last epoch", ".4f"),
+    "best_val_accuracy": ("best validation accuracy", ".4f"),
+    "best_val_epoch": ("epoch of the best validation accuracy", ".0f"),
+    "params_total": ("parameters", ",.0f"),
+    "epoch_seconds_median": ("seconds an epoch (median of epochs 2..)", ".3f"),
+    "examples_per_second": ("training images a second, last epoch", ",.0f"),
+    "compile_seconds": ("seconds to compile", ".2f"),
+    "total_seconds": ("seconds in all", ".2f"),
+}
+
+
+def run_page(
+    *,
+    cell: str,
+    seed: int,
+    metrics: Mapping[str, float],
+    published: PublishedConfig | None,
+    notes: Sequence[str],
+    links: Mapping[str, str],
+) -> str:
+    """Returns a run's description for its page in MLflow, as Markdown.
+
+    Args:
+        cell: Readable name of the cell.
+        seed: The run's seed.
+        metrics: Final metrics, and those of the last epoch.
+        published: Figures that the run reproduces.
+        notes: Sentences on what is unusual about it.
+        links: Path of an artifact -> its address.
+    """
+    theirs = _published_metrics(published)
+    header = ["", "this run"] + (["published"] if published else [])
+    rows = [[f"**{cell}**", f"seed {seed}"] + ([published.source] if published else [])]
+    for key, (name, form) in RUN_PAGE_METRICS.items():
+        if key not in metrics:
+            continue
+        row = [name, format(metrics[key], form)]
+        rows.append(row + ([theirs.get(key, "")] if published else []))
+    parts = [
+        _table(header, rows),
+        *(f"**Note:** {note}." for note in notes),
+        "Artifacts: " + " · ".join(f"[{path}]({address})" for path, address in links.items()),
+    ]
+    return "\n\n".join(parts)
+
+
+def failed_run_page(*, cell: str, seed: int, failure: str) -> str:
+    """Returns the description of a run that gave no result, as Markdown."""
+    rows = [[f"**{cell}**", f"seed {seed}"], ["**failed**", failure]]
+    return _table(["", "this run"], rows) + "\n\nArtifacts: `traceback.txt`, and the curves so far."
+
+
+def _published_metrics(published: PublishedConfig | None) -> dict[str, str]:
+    if published is None:
+        return {}
+    found = {key: f"{values[-1]:.4f}" for key, values in published.curves.items()}
+    if published.test_accuracy is not None:
+        found["test_accuracy"] = f"{published.test_accuracy:.4f}"
+    if published.params_total is not None:
+        found["params_total"] = f"{published.params_total:,}"
+    if published.epoch_seconds:
+        low, high = published.epoch_seconds
+        found["epoch_seconds_median"] = f"{low:g} to {high:g}, on another machine"
+    return found
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A cell's place in a leaderboard.
+
+    Attributes:
+        cell: Readable name.
+        seeds: Runs that finished.
+        test_accuracy: Mean over them, a share in [0, 1]; None where there is none.
+        half_width: Half of the 95 % interval of that mean; None with fewer than two seeds.
+        test_loss: Mean over them.
+        epoch_seconds_median: Mean over them of the median epoch.
+        total_seconds: Mean over them.
+        params_total: Weights of the model.
+    """
+
+    cell: str
+    seeds: int
+    test_accuracy: float | None
+    half_width: float | None
+    test_loss: float | None
+    epoch_seconds_median: float | None
+    total_seconds: float | None
+    params_total: float | None
+
+
+def leaderboard(runs: Mapping[str, Sequence[Mapping[str, float]]]) -> list[Standing]:
+    """Returns the cells of a sweep, best mean test accuracy first, those without a result last.
+
+    Args:
+        runs: Cell -> the final metrics of each of its finished runs.
+    """
+    standings = [_standing(cell, metrics) for cell, metrics in runs.items()]
+    return sorted(standings, key=lambda s: (s.test_accuracy is None, -(s.test_accuracy or 0)))
+
+
+def leaderboard_csv(standings: Sequence[Standing]) -> str:
+    """Returns the leaderboard as CSV."""
+    names = [field.name for field in fields(Standing)]
+    return _csv(names, ([getattr(standing, name) for name in names] for standing in standings))
+
+
+def plan_csv(identities: Sequence[Identity]) -> str:
+    """Returns the runs of a plan, in their order, as CSV."""
+    rows = ([i.name, i.cell, i.run_fp, i.cell_fp] for i in identities)
+    return _csv(["name", "cell", "run_fp", "cell_fp"], rows)
+
+
+def sweep_page(standings: Sequence[Standing], failures: Mapping[str, str]) -> str:
+    """Returns a sweep's description for its page in MLflow, as Markdown.
+
+    Args:
+        standings: The leaderboard.
+        failures: Name of a failed run -> why.
+    """
+    rows = [[s.cell, str(s.seeds), *standing_cells(s)] for s in standings]
+    parts = [
+        _table(["cell", "seeds", *STANDING_TITLES], rows),
+        "Test accuracy: mean over seeds, with the half width of its 95 % interval where there are "
+        "two seeds or more. The runs of this sweep stand below it in the run table.",
+    ]
+    if failures:
+        parts.append(_table(["failed", "why"], [[name, why] for name, why in failures.items()]))
+    return "\n\n".join(parts)
+
+
+STANDING_TITLES = ("test accuracy", "test loss", "s/epoch", "total s", "params")
+
+
+def standing_cells(standing: Standing) -> list[str]:
+    """Returns the figures of a standing as text, in the order of `STANDING_TITLES`."""
+    accuracy = _text(standing.test_accuracy, ".4f")
+    if standing.half_width is not None:
+        accuracy += f" ± {standing.half_width:.4f}"
+    return [
+        accuracy,
+        _text(standing.test_loss, ".4f"),
+        _text(standing.epoch_seconds_median, ".3f"),
+        _text(standing.total_seconds, ".1f"),
+        _text(standing.params_total, ",.0f"),
+    ]
+
+
+def _standing(cell: str, runs: Sequence[Mapping[str, float]]) -> Standing:
+    def mean(key: str) -> float | None:
+        return fmean(run[key] for run in runs) if runs else None
+
+    half_width = None
+    if len(runs) > 1:
+        from scipy import stats
+
+        accuracies = [run["test_accuracy"] for run in runs]
+        quantile = float(stats.t.ppf(0.975, len(runs) - 1))
+        half_width = quantile * stdev(accuracies) / math.sqrt(len(runs))
+    return Standing(
+        cell=cell,
+        seeds=len(runs),
+        test_accuracy=mean("test_accuracy"),
+        half_width=half_width,
+        test_loss=mean("test_loss"),
+        epoch_seconds_median=mean("epoch_seconds_median"),
+        total_seconds=mean("total_seconds"),
+        params_total=mean("params_total"),
+    )
+
+
+def _text(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
+
+
+def _csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(["" if value is None else value for value in row] for row in rows)
+    return text.getvalue()

@@ -1,0 +1,299 @@
+"""One run: load the data, train, record. Here, and only here, TensorFlow and MLflow meet."""
+
+import gc
+import os
+import re
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from mnist_bench import artifacts, data, environment, report
+from mnist_bench.config import RunConfig, as_plain, caveats, flatten, shown
+from mnist_bench.fingerprint import Identity, identify
+
+if TYPE_CHECKING:
+    from mnist_bench.tracking import RunRecorder
+    from mnist_bench.training import Epoch, RunResult
+
+EPOCH_METRICS = (
+    "train_loss",
+    "train_accuracy",
+    "val_loss",
+    "val_accuracy",
+    "epoch_seconds",
+    "examples_per_second",
+)
+RESULT_METRICS = (
+    "test_loss",
+    "test_accuracy",
+    "params_total",
+    "params_trainable",
+    "params_non_trainable",
+    "compile_seconds",
+    "train_seconds",
+    "eval_seconds",
+    "peak_memory_bytes",
+)
+STARTUP_NOISE = re.compile(
+    rb"All log messages before absl::InitializeLog"
+    rb"|^[IE]\d{4} .*(port|cudart_stub|cuda_platform|cuda_dnn|cuda_blas|cpu_feature_guard)\.cc"
+    rb"|^To enable the following instructions"
+)
+"""What TensorFlow writes at each start on a machine without a GPU, before it has a logger."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """What the sweep and the terminal want to know of a run that ended.
+
+    Attributes:
+        run_id: MLflow's.
+        name: Readable: the cell and the seed.
+        metrics: Final metrics, and those of the last epoch; only the latter if it failed.
+        failure: Empty, or why it failed, in a line.
+    """
+
+    run_id: str
+    name: str
+    metrics: dict[str, float]
+    failure: str
+
+
+def execute(
+    config: RunConfig,
+    overrides: Sequence[str],
+    on_epoch: Callable[["Epoch"], None] = lambda epoch: None,
+) -> RunSummary:
+    """Trains one cell with one seed and records it.
+
+    A run that diverges or raises is recorded as FAILED and comes back as a summary that says why;
+    one that is interrupted is recorded as KILLED, and the interrupt goes on.
+
+    Args:
+        config: Checked settings.
+        overrides: As they were typed, to be kept with the run.
+        on_epoch: Called after each epoch.
+
+    Raises:
+        data.DataError: Before anything is recorded.
+        tracking.TrackingError: Likewise.
+    """
+    began = time.perf_counter()
+    dataset = data.load_cached(config.data)
+    identity = identify(config, dataset.digest)
+    from mnist_bench import tracking
+
+    store = tracking.open_store(config.tracking.uri, config.tracking.experiment)
+    with _without_startup_noise():
+        from mnist_bench import training
+
+        device = training.start_device()
+
+    tags = _tags(config, identity, device)
+    recorder = tracking.RunRecorder(store, identity.name, tags, _params(config), _numbers(config))
+    record = _Record(config, overrides, identity, dataset, recorder)
+
+    def after_epoch(epoch: "Epoch") -> None:
+        record.epoch(epoch)
+        on_epoch(epoch)
+
+    try:
+        recorder.log_dataset(dataset.name, dataset.digest, _shapes(dataset))
+        result = training.train(config, dataset, after_epoch)
+        return record.result(result, began)
+    except training.Diverged as error:
+        return record.failure("diverged", error)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is recorded and reported
+        return record.failure("error", error)
+    except BaseException:
+        recorder.end("killed", {})
+        raise
+    finally:
+        # The programs and weights of a run hang in reference cycles, hundreds of megabytes each.
+        training.forget_models()
+        gc.collect()
+
+
+@dataclass(slots=True)
+class _Record:
+    """What becomes of one run: its metrics, files and tags, in the order of their coming."""
+
+    config: RunConfig
+    overrides: Sequence[str]
+    identity: Identity
+    dataset: data.Dataset
+    recorder: "RunRecorder"
+    epochs: list[dict[str, Any]] = field(default_factory=list)
+
+    def epoch(self, epoch: "Epoch") -> None:
+        """Records one epoch."""
+        metrics = {key: getattr(epoch, key) for key in EPOCH_METRICS}
+        self.epochs.append({"epoch": epoch.number, **metrics})
+        steps_before = (epoch.number - 1) * epoch.steps
+        self.recorder.log_epoch(epoch.number, metrics, epoch.step_losses.tolist(), steps_before)
+
+    def result(self, result: "RunResult", began: float) -> RunSummary:
+        """Records a training that went to its end, and last of all that the run is complete."""
+        predictions = artifacts.Predictions.of(result.probabilities, self.dataset.test.labels)
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            start = time.perf_counter()
+            self._write_result(folder, result, predictions)
+            figures_seconds = time.perf_counter() - start
+            files = [str(path.relative_to(folder)) for path in _files(folder)]
+            self.recorder.log_artifacts(folder)
+        if _logs_model(self.config):
+            self.recorder.log_model(result.model, _requirements())
+        metrics = {
+            **{key: float(getattr(result, key)) for key in RESULT_METRICS},
+            **self._best_validation(),
+            **predictions.recalls(),
+            "epoch_seconds_median": median(
+                epoch["epoch_seconds"] for epoch in self.epochs[1:] or self.epochs
+            ),
+            "figures_seconds": figures_seconds,
+            "total_seconds": time.perf_counter() - began,
+        }
+        last = {key: value for key, value in self.epochs[-1].items() if value is not None}
+        page = report.run_page(
+            cell=self.identity.cell,
+            seed=self.config.seed,
+            metrics={**last, **metrics},
+            published=self.config.published,
+            notes=list(caveats(self.config.data).values()),
+            links={file: self.recorder.artifact_link(file) for file in files},
+        )
+        self.recorder.finish(metrics, {"mlflow.note.content": page})
+        return RunSummary(self.recorder.run_id, self.identity.name, {**last, **metrics}, "")
+
+    def failure(self, reason: str, error: Exception) -> RunSummary:
+        """Records why a run gave no result, with its curves up to there."""
+        said = f"{reason}: {shown(error) or type(error).__name__}"
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            self._write_settings_and_curves(folder)
+            text = "".join(traceback.format_exception(error))
+            (folder / "traceback.txt").write_text(text, encoding="utf-8")
+            self.recorder.log_artifacts(folder)
+        page = report.failed_run_page(cell=self.identity.cell, seed=self.config.seed, failure=said)
+        self.recorder.end(reason, {"mlflow.note.content": page})
+        return RunSummary(self.recorder.run_id, self.identity.name, {}, said)
+
+    def _write_result(
+        self, folder: Path, result: "RunResult", predictions: artifacts.Predictions
+    ) -> None:
+        train, test = self.dataset.train, self.dataset.test
+        self._write_settings_and_curves(folder)
+        artifacts.write_training_samples(folder, train.images, train.labels)
+        artifacts.write_predictions(
+            folder, self.identity.name, test.images, result.probabilities, predictions
+        )
+        artifacts.write_summary(folder, result.model, _shapes(self.dataset))
+
+    def _write_settings_and_curves(self, folder: Path) -> None:
+        artifacts.write_settings(folder, as_plain(self.config), self.overrides)
+        artifacts.write_history(folder, self.epochs)
+        if self.epochs:
+            note = "; ".join(caveats(self.config.data).values())
+            artifacts.write_curves(
+                folder, self.identity.name, self.epochs, self.config.published, note
+            )
+
+    def _best_validation(self) -> dict[str, float]:
+        if self.epochs[0]["val_accuracy"] is None:
+            return {}
+        best = max(self.epochs, key=lambda epoch: float(epoch["val_accuracy"]))
+        return {"best_val_accuracy": best["val_accuracy"], "best_val_epoch": best["epoch"]}
+
+
+def _tags(config: RunConfig, identity: Identity, device: str) -> dict[str, str]:
+    here = environment.describe()
+    facts = {
+        "kind": "run",
+        **identity.tags(),
+        "study": config.study or "",
+        "sweep_id": config.tracking.sweep_id or "",
+        "timing": "exclusive",
+        "compiled": "fresh",
+        "caveats": ",".join(caveats(config.data)),
+        **here.versions,
+        "cpu": here.cpu,
+        "cores": str(here.cores),
+        "threads": str(here.threads),
+        "device": device,
+        "git_commit": here.git_commit,
+        "git_dirty": str(here.git_dirty).lower() if here.git_commit else "",
+        f"sweep.{config.tracking.sweep_id}": "1" if config.tracking.sweep_id else "",
+        f"in_study.{config.study}": "1" if config.study else "",
+    }
+    tags = {f"mnist_bench.{key}": value for key, value in facts.items() if value}
+    if config.tracking.parent_run_id:
+        tags["mlflow.parentRunId"] = config.tracking.parent_run_id
+    return tags
+
+
+def _params(config: RunConfig) -> dict[str, Any]:
+    plain = as_plain(config)
+    # Figures of others are kept in config.yaml; a parameter is what the run itself went by.
+    del plain["published"]
+    return flatten(plain)
+
+
+def _numbers(config: RunConfig) -> dict[str, float]:
+    """Returns settings that people sort by as metrics, since MLflow sorts params as text."""
+    return {
+        "width": max(config.model.hidden_units),
+        "batch_size": config.train.batch_size,
+        "learning_rate": config.optimizer.learning_rate,
+    }
+
+
+def _logs_model(config: RunConfig) -> bool:
+    chosen = config.tracking.log_model
+    return config.tracking.parent_run_id is None if chosen is None else chosen
+
+
+def _requirements() -> list[str]:
+    versions = environment.describe().versions
+    names = {"version": "mnist-bench", "tensorflow": "tensorflow", "keras": "keras"}
+    return [f"{package}=={versions[name]}" for name, package in names.items()]
+
+
+def _shapes(dataset: data.Dataset) -> dict[str, tuple[int, ...]]:
+    splits = {
+        "train": dataset.train,
+        "validation": dataset.validation,
+        "test": dataset.test,
+    }
+    return {name: split.images.shape for name, split in splits.items() if split is not None}
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+@contextmanager
+def _without_startup_noise() -> Iterator[None]:
+    """Holds back what native code writes to standard error in a block, but for the known noise."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, 2)
+            os.close(kept)
+            held.seek(0)
+            for line in held:
+                if not STARTUP_NOISE.search(line):
+                    os.write(2, line)

@@ -1,0 +1,396 @@
+"""MLflow: where runs are kept. The only module that imports `mlflow`.
+
+Everything goes through `MlflowClient` with explicit run ids, synchronously: MLflow's asynchronous
+logging loses data at a crash, and its fluent `start_run` marks a crashed run FINISHED.
+"""
+
+import json
+import math
+import os
+import re
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+
+import mlflow
+from filelock import FileLock
+from mlflow.entities import (
+    Dataset,
+    DatasetInput,
+    InputTag,
+    Metric,
+    Param,
+    RunStatus,
+    RunTag,
+)
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model, ModelSignature
+from mlflow.tracking import MlflowClient
+from mlflow.types import Schema, TensorSpec
+
+PREFIX = "mnist_bench."
+DEFAULT_URI = "sqlite:///mlflow.db"
+BATCH_LOSS_POINTS = 200
+"""Most points of `batch_loss` an epoch."""
+
+REQUIRED_METRICS = (
+    "test_accuracy",
+    "test_loss",
+    "train_seconds",
+    "epoch_seconds_median",
+    "params_total",
+)
+"""A run without one of these, or with one that is not finite, is not a finished run."""
+
+
+class TrackingError(RuntimeError):
+    """A store that cannot be used; the message is one line with the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """An opened MLflow store and the experiment that runs go into.
+
+    Attributes:
+        uri: Absolute tracking URI.
+        client: MLflow's client for it.
+        experiment_id: MLflow's id of the experiment.
+        experiment: Its name.
+    """
+
+    uri: str
+    client: MlflowClient
+    experiment_id: str
+    experiment: str
+
+
+def absolute_uri(uri: str | None) -> str:
+    """Returns the tracking URI that a setting means, fixed to the current folder.
+
+    An explicit setting wins over the environment variable `MLFLOW_TRACKING_URI`, which wins over
+    `sqlite:///mlflow.db`.
+    """
+    chosen = uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+    path = _sqlite_path(chosen)
+    return chosen if path is None else f"sqlite:///{path}"
+
+
+def open_store(uri: str | None, experiment: str) -> Store:
+    """Returns the store, made if it does not exist, as does the experiment.
+
+    Several processes may do this at once: one makes the store under a lock, since MLflow's own
+    creation fails in all but one of them.
+
+    Raises:
+        TrackingError: If the store cannot be opened or written.
+    """
+    absolute = absolute_uri(uri)
+    path = _sqlite_path(absolute)
+    try:
+        mlflow.set_tracking_uri(absolute)
+        client = MlflowClient(absolute)
+        if path is None:
+            return Store(absolute, client, _experiment_id(client, experiment, None), experiment)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{path}.lock"):
+            experiment_id = _experiment_id(client, experiment, path.parent / "mlruns")
+            _use_write_ahead_log(path)
+        return Store(absolute, client, experiment_id, experiment)
+    except (MlflowException, OSError, sqlite3.Error) as error:
+        message = re.sub(r"\s+", " ", str(error))[:300]
+        raise TrackingError(
+            f"tracking.uri: cannot use {_described(absolute)}: {message}; "
+            f"give another one, e.g. tracking.uri={DEFAULT_URI}"
+        ) from error
+
+
+@contextmanager
+def stopwatch(clock: "Clock") -> Iterator[None]:
+    """Adds the time of a block to a clock."""
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        clock.seconds += time.perf_counter() - start
+
+
+@dataclass(slots=True)
+class Clock:
+    """Seconds of `time.perf_counter` that were spent on one thing."""
+
+    seconds: float = 0.0
+
+
+class RunRecorder:
+    """Records one run, from its start to its end.
+
+    A run is FINISHED only after everything else of it was written, and the tag
+    `mnist_bench.complete` is the last of that; whatever was interrupted before lacks it.
+
+    Attributes:
+        run_id: MLflow's id.
+        clock: Time spent in MLflow so far.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        name: str,
+        tags: Mapping[str, str],
+        params: Mapping[str, Any],
+        metrics: Mapping[str, float],
+    ) -> None:
+        self._store = store
+        self.clock = Clock()
+        with stopwatch(self.clock):
+            run = store.client.create_run(
+                store.experiment_id,
+                run_name=name,
+                tags={**tags, "mlflow.source.name": "mnist_bench"},
+            )
+            self.run_id: str = run.info.run_id
+            self._log(params=params, metrics=metrics)
+
+    def log_dataset(self, name: str, digest: str, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Records which data was used, with a digest of all of it.
+
+        Args:
+            name: Of the data set.
+            digest: SHA-256 over all arrays and their scaling (MLflow's own covers 10,000 rows).
+            shapes: Split -> shape of its images.
+        """
+        with stopwatch(self.clock):
+            dataset = Dataset(
+                name=name,
+                digest=digest[:32],  # MLflow's column holds 36 characters
+                source_type="code",
+                source=json.dumps({"tags": {"mnist_bench.data": name}}),
+                profile=json.dumps({f"{split}_images": shape for split, shape in shapes.items()}),
+            )
+            context = InputTag("mlflow.data.context", "training")
+            self._store.client.log_inputs(self.run_id, [DatasetInput(dataset, [context])])
+
+    def log_epoch(
+        self,
+        number: int,
+        metrics: Mapping[str, float | None],
+        step_losses: Sequence[float],
+        first_step: int,
+    ) -> None:
+        """Records one epoch in one request.
+
+        Args:
+            number: The epoch, 1-based: the step of its metrics.
+            metrics: Key -> value; what is None or not finite is left out.
+            step_losses: Mean loss of the epoch's examples up to each of its steps.
+            first_step: Steps of all epochs before.
+        """
+        now = _milliseconds()
+        rows = [
+            Metric(key, value, now, number)
+            for key, value in metrics.items()
+            if value is not None and math.isfinite(value)
+        ]
+        rows += [
+            Metric("batch_loss", loss, now, first_step + step)
+            for step, loss in thin_losses(step_losses, BATCH_LOSS_POINTS)
+        ]
+        with stopwatch(self.clock):
+            self._store.client.log_batch(self.run_id, metrics=rows)
+
+    def log_artifacts(self, folder: Path) -> None:
+        """Copies a folder's content to the run's artifacts."""
+        with stopwatch(self.clock):
+            self._store.client.log_artifacts(self.run_id, str(folder))
+
+    def log_model(self, model: Any, requirements: Sequence[str]) -> None:
+        """Logs a Keras model with signature and pinned requirements.
+
+        Args:
+            model: From images (n, 28, 28) float32 to probabilities (n, 10) float32.
+            requirements: Pinned; without them MLflow spends seconds on guessing.
+        """
+        import numpy as np
+        from mlflow import keras as mlflow_keras
+
+        float32 = np.dtype(np.float32)
+        signature = ModelSignature(
+            inputs=Schema([TensorSpec(float32, (-1, 28, 28))]),
+            outputs=Schema([TensorSpec(float32, (-1, 10))]),
+        )
+        with stopwatch(self.clock):
+            Model.log(
+                artifact_path=None,
+                name="model",
+                flavor=mlflow_keras,
+                run_id=self.run_id,
+                model=model,
+                signature=signature,
+                pip_requirements=list(requirements),
+            )
+
+    def finish(self, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
+        """Records the final metrics and tags, then that the run is complete."""
+        with stopwatch(self.clock):
+            clocks = {"tracking_seconds": self.clock.seconds}
+            self._log(metrics={**metrics, **clocks}, tags={**tags, f"{PREFIX}complete": "1"})
+            self._end(RunStatus.FINISHED)
+
+    def end(self, reason: str, tags: Mapping[str, str]) -> None:
+        """Ends a run without a result: KILLED for the reason `killed`, FAILED for any other."""
+        self._log(tags={**tags, f"{PREFIX}failure": reason})
+        self._end(RunStatus.KILLED if reason == "killed" else RunStatus.FAILED)
+
+    def artifact_link(self, path: str) -> str:
+        """Returns the address of an artifact inside the MLflow UI, relative to its root."""
+        run = f"#/experiments/{self._store.experiment_id}/runs/{self.run_id}"
+        return f"{run}/artifacts/{quote(path)}"
+
+    def _end(self, status: int) -> None:
+        self._store.client.set_terminated(self.run_id, RunStatus.to_string(status))
+
+    def _log(
+        self,
+        params: Mapping[str, Any] | None = None,
+        metrics: Mapping[str, float] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        now = _milliseconds()
+        self._store.client.log_batch(
+            self.run_id,
+            metrics=[
+                Metric(key, value, now, 0)
+                for key, value in (metrics or {}).items()
+                if math.isfinite(value)
+            ],
+            params=[Param(key, _as_text(value)) for key, value in (params or {}).items()],
+            tags=[RunTag(key, value) for key, value in (tags or {}).items()],
+        )
+
+
+class SweepRecorder:
+    """Records a sweep: the parent of its runs.
+
+    Attributes:
+        run_id: MLflow's id of the parent run.
+    """
+
+    def __init__(self, store: Store, name: str, tags: Mapping[str, str]) -> None:
+        self._store = store
+        run = store.client.create_run(
+            store.experiment_id, run_name=name, tags={**tags, "mlflow.source.name": "mnist_bench"}
+        )
+        self.run_id: str = run.info.run_id
+
+    def log_text(self, path: str, text: str) -> None:
+        """Keeps a text as an artifact."""
+        self._store.client.log_text(self.run_id, text, path)
+
+    def log_progress(self, counts: Mapping[str, float]) -> None:
+        """Records how far the sweep is."""
+        now = _milliseconds()
+        rows = [Metric(key, value, now, 0) for key, value in counts.items()]
+        self._store.client.log_batch(self.run_id, metrics=rows)
+
+    def end(self, status: str, page: str) -> None:
+        """Ends the sweep.
+
+        Args:
+            status: `FINISHED`, `FAILED` or `KILLED`.
+            page: Its description, as Markdown.
+        """
+        self._store.client.set_tag(self.run_id, "mlflow.note.content", page)
+        self._store.client.set_terminated(self.run_id, status)
+
+
+def thin_losses(step_losses: Sequence[float], points: int) -> list[tuple[int, float]]:
+    """Returns at most `points` pairs of step and mean loss over the steps since the pair before.
+
+    Args:
+        step_losses: (steps,) the mean over the first 1, 2, ... steps, as Keras reports it.
+        points: At least 1.
+
+    Returns:
+        (step, loss), 1-based, in order; the first that is not finite and all after it are left out.
+    """
+    steps = len(step_losses)
+    stride = max(1, math.ceil(steps / points))
+    thinned = []
+    before, total_before = 0, 0.0
+    for end in sorted({*range(stride, steps + 1, stride), steps} - {0}):
+        total = float(step_losses[end - 1]) * end
+        if not math.isfinite(total):
+            break
+        thinned.append((end, (total - total_before) / (end - before)))
+        before, total_before = end, total
+    return thinned
+
+
+def _experiment_id(client: MlflowClient, name: str, artifacts: Path | None) -> str:
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        if found.lifecycle_stage != "active":
+            raise TrackingError(
+                f"tracking.experiment: '{name}' was deleted in this store; restore it with "
+                f"`mlflow experiments restore -x {found.experiment_id}` or choose another name"
+            )
+        return str(found.experiment_id)
+    location = None if artifacts is None else (artifacts / _folder_name(name)).as_uri()
+    try:
+        return str(client.create_experiment(name, artifact_location=location))
+    except MlflowException:
+        # On a server, another process may have made it since; there is no lock to take there.
+        found = client.get_experiment_by_name(name)
+        if found is None:
+            raise
+        return str(found.experiment_id)
+
+
+def _folder_name(experiment: str) -> str:
+    """Returns a folder name for any experiment name, equal to it where it is harmless."""
+    if re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", experiment):
+        return experiment
+    harmless = re.sub(r"[^A-Za-z0-9_]+", "_", experiment)[:40]
+    return f"{harmless}-{sha256(experiment.encode()).hexdigest()[:12]}"
+
+
+def _sqlite_path(uri: str) -> Path | None:
+    prefix = "sqlite:///"
+    return Path(uri.removeprefix(prefix)).resolve() if uri.startswith(prefix) else None
+
+
+def _use_write_ahead_log(path: Path) -> None:
+    # Readers (the UI) and writers then do not wait for each other; the setting stays in the file.
+    connection = sqlite3.connect(path)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+    finally:
+        connection.close()
+
+
+def _described(uri: str) -> str:
+    return re.sub(r"//[^/@]*@", "//", uri)
+
+
+def _milliseconds() -> int:
+    return int(time.time() * 1000)
+
+
+def _as_text(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return "[" + ",".join(map(_as_text, value)) + "]"
+    return str(value)
