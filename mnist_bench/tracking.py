@@ -30,6 +30,7 @@ from mlflow.entities import (
     InputTag,
     Metric,
     Param,
+    Run,
     RunStatus,
     RunTag,
 )
@@ -40,6 +41,8 @@ from mlflow.types import Schema, TensorSpec
 
 PREFIX = "mnist_bench."
 DEFAULT_URI = "sqlite:///mlflow.db"
+PAGE = 1_000
+"""Runs that one search returns."""
 BATCH_LOSS_POINTS = 200
 """Most points of `batch_loss` an epoch."""
 
@@ -96,7 +99,7 @@ def open_store(uri: str | None, experiment: str) -> Store:
     """
     absolute = absolute_uri(uri)
     path = _sqlite_path(absolute)
-    try:
+    with _store_errors(absolute):
         mlflow.set_tracking_uri(absolute)
         client = MlflowClient(absolute)
         if path is None:
@@ -106,10 +109,115 @@ def open_store(uri: str | None, experiment: str) -> Store:
             experiment_id = _experiment_id(client, experiment, path.parent / "mlruns")
             _use_write_ahead_log(path)
         return Store(absolute, client, experiment_id, experiment)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRun:
+    """A run as the store holds it.
+
+    Attributes:
+        run_id: MLflow's id.
+        name: Readable.
+        status: MLflow's: `RUNNING`, `FINISHED`, `FAILED`, `KILLED`.
+        start_ms: When it started, in milliseconds since 1970.
+        params: As text, by configuration key.
+        metrics: The last value of each.
+        tags: Those of this program, without their prefix.
+        parent_run_id: Of the sweep that it belongs to; empty for none.
+    """
+
+    run_id: str
+    name: str
+    status: str
+    start_ms: int
+    params: dict[str, str]
+    metrics: dict[str, float]
+    tags: dict[str, str]
+    parent_run_id: str
+
+    def is_reusable(self) -> bool:
+        """Returns whether the run has a result: it ended well, completely, with finite figures.
+
+        The status alone says little: MLflow marks some crashed runs FINISHED.
+        """
+        return (
+            self.status == "FINISHED"
+            and self.tags.get("complete") == "1"
+            and all(math.isfinite(self.metrics.get(key, math.nan)) for key in REQUIRED_METRICS)
+        )
+
+
+def open_existing(uri: str | None) -> MlflowClient:
+    """Returns a client for a store that is only read; it is not made if it does not exist.
+
+    Raises:
+        TrackingError: If it does not exist or cannot be opened.
+    """
+    absolute = absolute_uri(uri)
+    path = _sqlite_path(absolute)
+    if path is not None and not path.is_file():
+        raise TrackingError(
+            f"tracking.uri: there is no store {path.name} here; run something first, or go to the "
+            "folder that has it, or name it"
+        )
+    with _store_errors(absolute):
+        mlflow.set_tracking_uri(absolute)
+        client = MlflowClient(absolute)
+        client.search_experiments(max_results=1)
+        return client
+
+
+def find_runs(
+    client: MlflowClient, experiment_ids: Sequence[str], filter_string: str = ""
+) -> list[StoredRun]:
+    """Returns all runs of some experiments that a filter of MLflow's lets through, newest first.
+
+    Args:
+        client: For the store.
+        experiment_ids: Where to look.
+        filter_string: In MLflow's language, e.g. `tags."mnist_bench.kind" = 'run'`.
+
+    Raises:
+        TrackingError: If MLflow refuses the filter or the store cannot be read.
+    """
+    found: list[StoredRun] = []
+    token = None
+    with _store_errors("the store"):
+        while True:
+            page = client.search_runs(
+                list(experiment_ids), filter_string, max_results=PAGE, page_token=token
+            )
+            found += map(_stored_run, page)
+            token = page.token
+            if not token:
+                return found
+
+
+def _stored_run(run: Run) -> StoredRun:
+    return StoredRun(
+        run_id=run.info.run_id,
+        name=run.info.run_name,
+        status=run.info.status,
+        start_ms=run.info.start_time,
+        params=run.data.params,
+        metrics=run.data.metrics,
+        tags={
+            key.removeprefix(PREFIX): value
+            for key, value in run.data.tags.items()
+            if key.startswith(PREFIX)
+        },
+        parent_run_id=run.data.tags.get("mlflow.parentRunId", ""),
+    )
+
+
+@contextmanager
+def _store_errors(uri: str) -> Iterator[None]:
+    try:
+        yield
     except (MlflowException, OSError, sqlite3.Error) as error:
         message = re.sub(r"\s+", " ", str(error))[:300]
         raise TrackingError(
-            f"tracking.uri: cannot use {_described(absolute)}: {message}; "
+            f"tracking.uri: cannot use {_described(uri)}: {message}; "
             f"give another one, e.g. tracking.uri={DEFAULT_URI}"
         ) from error
 

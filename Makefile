@@ -1,0 +1,38 @@
+# `make sweep` and `make test` are all that a fresh machine needs; `make help` lists the rest.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 5000
+INSTALLED := $(VENV)/.installed
+
+.PHONY: help setup sweep test lint ui wheel
+
+help: ## List the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: $(INSTALLED) ## Create .venv with the package and its tools at the tested versions
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+sweep: setup ## Run the default sweep of 32 runs
+	$(BIN)/python -m mnist_bench -m
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint ## Run ruff, mypy and pytest
+	$(BIN)/python -m pytest
+
+ui: setup ## Show the runs of this folder in MLflow's UI, on this machine only
+	MLFLOW_DISABLE_TELEMETRY=true $(BIN)/mlflow server --backend-store-uri sqlite:///mlflow.db \
+		--host 127.0.0.1 --port $(PORT) --workers 1 \
+		--allowed-hosts localhost:$(PORT),127.0.0.1:$(PORT)
+
+wheel: setup ## Build the wheel into dist/
+	$(BIN)/python -m build --wheel --outdir dist .

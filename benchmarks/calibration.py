@@ -1,0 +1,192 @@
+"""Error rates of the verdict: how often `compare` cries wolf, and what it finds.
+
+Each repetition is a whole comparison of normal data, judged by `mnist_bench.stats.decide` at
+alpha = 0.05: 16 cells, 3 or 5 seeds a side, 1 or 3 gated metrics of which the first one changes.
+The metrics are independent of each other, which is the hardest case for Holm. Exits with 1 if more
+than 5 % of the comparisons raise a false alarm.
+
+The last scenario does not count for that: it shows what happens when cells are not independent, as
+the suite level assumes. If a seed moves all its cells together, and the sides have different seeds,
+then the standard error of the suite is too small.
+
+    python -m benchmarks.calibration
+"""
+
+import argparse
+import json
+import platform
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import scipy
+
+import mnist_bench
+from mnist_bench.stats import Effect, FloatArray, decide, welch
+
+ALPHA = 0.05
+CELLS = 16
+SEEDS = (3, 5)
+METRICS = (1, 3)
+RESULTS = Path(__file__).parent / "results" / "calibration.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """What is true in a simulated comparison.
+
+    Attributes:
+        name: As printed.
+        drop: Loss of the first metric in standard deviations between seeds.
+        broken: How many of the cells have this loss.
+        shared: Share of the variance that all cells of one seed have in common.
+    """
+
+    name: str
+    drop: float = 0.0
+    broken: int = 0
+    shared: float = 0.0
+
+
+SCENARIOS = (
+    Scenario("nothing changed (A/A)"),
+    Scenario("all cells 1 SD worse", drop=1, broken=CELLS),
+    Scenario("one cell 10 SD worse", drop=10, broken=1),
+    Scenario("A/A, 5 % of variance shared", shared=0.05),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Rates of one scenario as shares of the repetitions, and coverage of 95 % intervals.
+
+    Attributes:
+        scenario: Its name.
+        seeds: Seeds a side.
+        metrics: Gated metrics.
+        false_alarm: Any alarm, better or worse, on either level, where nothing changed; None if all
+            changed.
+        found: The loss called worse on either level; None if there is none.
+        by_suite: Found by the suite level.
+        by_cell: Found by the cell level, in a cell that is broken.
+        cell_coverage: Share of the intervals of the first metric's cells that hold the truth.
+        suite_coverage: Share of the intervals of its suite.
+    """
+
+    scenario: str
+    seeds: int
+    metrics: int
+    false_alarm: float | None
+    found: float | None
+    by_suite: float | None
+    by_cell: float | None
+    cell_coverage: float
+    suite_coverage: float
+
+
+def side(
+    rng: np.random.Generator, shape: tuple[int, int, int], shared: float, loss: FloatArray
+) -> FloatArray:
+    """Returns scores (repetitions, cells, seeds) of unit variance, lowered by each cell's loss."""
+    repetitions, _, seeds = shape
+    common = rng.standard_normal((repetitions, 1, seeds))
+    own = rng.standard_normal(shape)
+    return np.asarray(np.sqrt(shared) * common + np.sqrt(1 - shared) * own - loss[:, None])
+
+
+def covers(effect: Effect, truth: FloatArray | float) -> float:
+    """Returns the share of the 95 % intervals that hold the truth."""
+    low, high = effect.interval(1 - ALPHA)
+    return float(np.mean((low <= truth) & (truth <= high)))
+
+
+def simulate(
+    rng: np.random.Generator, scenario: Scenario, seeds: int, metrics: int, repetitions: int
+) -> Row:
+    """Returns the rates over many comparisons of one scenario."""
+    shape = (repetitions, CELLS, seeds)
+    loss = np.where(np.arange(CELLS) < scenario.broken, scenario.drop, 0.0)
+    losses = [loss, *[np.zeros(CELLS)] * (metrics - 1)]
+    effects: dict[str, Effect] = {}
+    for metric, lost in enumerate(losses):
+        baseline = side(rng, shape, scenario.shared, np.zeros(CELLS))
+        effect = welch(baseline, side(rng, shape, scenario.shared, lost))
+        assert effect is not None, "a simulation needs two seeds"
+        effects[str(metric)] = effect
+
+    decisions = list(decide(effects).values())
+    false_alarm = np.zeros(repetitions, dtype=bool)
+    for lost, decision in zip(losses, decisions, strict=True):
+        false_alarm |= np.any(decision.cells_p[:, lost == 0] < ALPHA, axis=-1)
+        if not lost.any():
+            false_alarm |= decision.suite_p < ALPHA
+
+    first = decisions[0]
+    by_suite = (first.suite_p < ALPHA) & (first.suite.gain < 0)
+    by_cell = np.any(((first.cells_p < ALPHA) & (first.cells.gain < 0))[:, loss > 0], axis=-1)
+    return Row(
+        scenario=scenario.name,
+        seeds=seeds,
+        metrics=metrics,
+        false_alarm=None if metrics == 1 and loss.all() else float(np.mean(false_alarm)),
+        found=float(np.mean(by_suite | by_cell)) if scenario.broken else None,
+        by_suite=float(np.mean(by_suite)) if scenario.broken else None,
+        by_cell=float(np.mean(by_cell)) if scenario.broken else None,
+        cell_coverage=covers(first.cells, -loss),
+        suite_coverage=covers(first.suite, -loss.mean()),
+    )
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Returns the rows as an aligned table, rates in percent."""
+    text = [[field.name for field in fields(Row)]]
+    for row in rows:
+        values = asdict(row).values()
+        text.append(
+            [f"{v:.2%}" if isinstance(v, float) else "-" if v is None else str(v) for v in values]
+        )
+    widths = [max(map(len, column)) for column in zip(*text, strict=True)]
+    return "\n".join(
+        f"{name:{widths[0]}}  " + "  ".join(map(str.rjust, values, widths[1:]))
+        for name, *values in text
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--repetitions", type=int, default=20_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    options = parser.parse_args(arguments)
+
+    rng = np.random.default_rng(options.seed)
+    rows = [
+        simulate(rng, scenario, seeds, metrics, options.repetitions)
+        for scenario in SCENARIOS
+        for seeds in SEEDS
+        for metrics in METRICS
+    ]
+    record = {
+        "alpha": ALPHA,
+        "cells": CELLS,
+        "repetitions": options.repetitions,
+        "seed": options.seed,
+        "versions": {
+            "mnist_bench": mnist_bench.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+            "scipy": scipy.__version__,
+        },
+        "rows": [asdict(row) for row in rows],
+    }
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    print(table(rows))
+    independent = {scenario.name for scenario in SCENARIOS if not scenario.shared}
+    return int(any((row.false_alarm or 0) > ALPHA for row in rows if row.scenario in independent))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
