@@ -136,8 +136,9 @@ class _Record:
         """Records one epoch."""
         metrics = {key: getattr(epoch, key) for key in EPOCH_METRICS}
         self.epochs.append({"epoch": epoch.number, **metrics})
-        steps_before = (epoch.number - 1) * epoch.steps
-        self.recorder.log_epoch(epoch.number, metrics, epoch.step_losses.tolist(), steps_before)
+        self.recorder.log_epoch(
+            epoch.number, metrics, epoch.step_losses.tolist(), epoch.examples.tolist()
+        )
 
     def result(self, result: "RunResult", began: float) -> RunSummary:
         """Records a training that went to its end, and last of all that the run is complete."""
@@ -150,7 +151,9 @@ class _Record:
             files = [str(path.relative_to(folder)) for path in _files(folder)]
             self.recorder.log_artifacts(folder)
         if _logs_model(self.config):
-            self.recorder.log_model(result.model, _requirements())
+            from mnist_bench.models import portable
+
+            self.recorder.log_model(portable(result.model), _requirements())
         metrics = {
             **{key: float(getattr(result, key)) for key in RESULT_METRICS},
             **self._best_validation(),
@@ -262,8 +265,7 @@ def _logs_model(config: RunConfig) -> bool:
 
 def _requirements() -> list[str]:
     versions = environment.describe().versions
-    names = {"version": "mnist-bench", "tensorflow": "tensorflow", "keras": "keras"}
-    return [f"{package}=={versions[name]}" for name, package in names.items()]
+    return [f"{name}=={versions[name]}" for name in ("tensorflow", "keras", "numpy")]
 
 
 def _shapes(dataset: data.Dataset) -> dict[str, tuple[int, ...]]:

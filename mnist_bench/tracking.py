@@ -38,6 +38,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.tracking import MlflowClient
 from mlflow.types import Schema, TensorSpec
+from sqlalchemy.exc import SQLAlchemyError
 
 PREFIX = "mnist_bench."
 DEFAULT_URI = "sqlite:///mlflow.db"
@@ -101,11 +102,12 @@ def open_store(uri: str | None, experiment: str) -> Store:
     path = _sqlite_path(absolute)
     with _store_errors(absolute):
         mlflow.set_tracking_uri(absolute)
-        client = MlflowClient(absolute)
         if path is None:
+            client = MlflowClient(absolute)
             return Store(absolute, client, _experiment_id(client, experiment, None), experiment)
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock"):
+            client = MlflowClient(absolute)  # makes the tables
             experiment_id = _experiment_id(client, experiment, path.parent / "mlruns")
             _use_write_ahead_log(path)
         return Store(absolute, client, experiment_id, experiment)
@@ -214,7 +216,7 @@ def _stored_run(run: Run) -> StoredRun:
 def _store_errors(uri: str) -> Iterator[None]:
     try:
         yield
-    except (MlflowException, OSError, sqlite3.Error) as error:
+    except (MlflowException, SQLAlchemyError, OSError, sqlite3.Error) as error:
         message = re.sub(r"\s+", " ", str(error))[:300]
         raise TrackingError(
             f"tracking.uri: cannot use {_described(uri)}: {message}; "
@@ -293,15 +295,15 @@ class RunRecorder:
         number: int,
         metrics: Mapping[str, float | None],
         step_losses: Sequence[float],
-        first_step: int,
+        examples: Sequence[int],
     ) -> None:
         """Records one epoch in one request.
 
         Args:
             number: The epoch, 1-based: the step of its metrics.
             metrics: Key -> value; what is None or not finite is left out.
-            step_losses: Mean loss of the epoch's examples up to each of its steps.
-            first_step: Steps of all epochs before.
+            step_losses: Mean loss of the epoch's examples up to each of its steps; may be empty.
+            examples: Examples of the epoch up to each of its steps.
         """
         now = _milliseconds()
         rows = [
@@ -310,8 +312,8 @@ class RunRecorder:
             if value is not None and math.isfinite(value)
         ]
         rows += [
-            Metric("batch_loss", loss, now, first_step + step)
-            for step, loss in thin_losses(step_losses, BATCH_LOSS_POINTS)
+            Metric("batch_loss", loss, now, (number - 1) * len(examples) + step)
+            for step, loss in thin_losses(step_losses, examples, BATCH_LOSS_POINTS)
         ]
         with stopwatch(self.clock):
             self._store.client.log_batch(self.run_id, metrics=rows)
@@ -337,9 +339,13 @@ class RunRecorder:
             outputs=Schema([TensorSpec(float32, (-1, 10))]),
         )
         with stopwatch(self.clock):
+            # Made by hand, since MLflow itself would put it into its default experiment.
+            logged = self._store.client.create_logged_model(
+                self._store.experiment_id, name="model", source_run_id=self.run_id
+            )
             Model.log(
                 artifact_path=None,
-                name="model",
+                model_id=logged.model_id,
                 flavor=mlflow_keras,
                 run_id=self.run_id,
                 model=model,
@@ -421,26 +427,29 @@ class SweepRecorder:
         self._store.client.set_terminated(self.run_id, status)
 
 
-def thin_losses(step_losses: Sequence[float], points: int) -> list[tuple[int, float]]:
-    """Returns at most `points` pairs of step and mean loss over the steps since the pair before.
+def thin_losses(
+    running_means: Sequence[float], examples: Sequence[int], points: int
+) -> list[tuple[int, float]]:
+    """Returns at most `points` pairs of step and mean loss over the examples since the pair before.
 
     Args:
-        step_losses: (steps,) the mean over the first 1, 2, ... steps, as Keras reports it.
+        running_means: (steps,) the mean over all examples up to each step, as Keras reports it.
+        examples: (steps,) how many examples that is.
         points: At least 1.
 
     Returns:
-        (step, loss), 1-based, in order; the first that is not finite and all after it are left out.
+        (step, loss), 1-based, in order, up to the first that is not finite.
     """
-    steps = len(step_losses)
+    steps = len(running_means)
     stride = max(1, math.ceil(steps / points))
     thinned = []
-    before, total_before = 0, 0.0
-    for end in sorted({*range(stride, steps + 1, stride), steps} - {0}):
-        total = float(step_losses[end - 1]) * end
-        if not math.isfinite(total):
+    seen, total = 0, 0.0
+    for step in sorted({*range(stride, steps + 1, stride), steps} - {0}):
+        now_seen, now_total = examples[step - 1], running_means[step - 1] * examples[step - 1]
+        if not math.isfinite(now_total):
             break
-        thinned.append((end, (total - total_before) / (end - before)))
-        before, total_before = end, total
+        thinned.append((step, (now_total - total) / (now_seen - seen)))
+        seen, total = now_seen, now_total
     return thinned
 
 
