@@ -17,13 +17,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+from uuid import uuid4
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 
 import mlflow
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from mlflow.entities import (
     Dataset,
     DatasetInput,
@@ -40,14 +41,19 @@ from mlflow.tracking import MlflowClient
 from mlflow.types import Schema, TensorSpec
 from sqlalchemy.exc import SQLAlchemyError
 
+from mnist_bench.environment import process_is_gone, this_process
+
 PREFIX = "mnist_bench."
 DEFAULT_URI = "sqlite:///mlflow.db"
+HEARTBEAT_SECONDS = 60
+"""A run on another host that was silent for longer, and for five epochs, is taken for dead."""
 PAGE = 1_000
 """Runs that one search returns."""
 BATCH_LOSS_POINTS = 200
 """Most points of `batch_loss` an epoch."""
 
 REQUIRED_METRICS = (
+    "total_seconds",
     "test_accuracy",
     "test_loss",
     "train_seconds",
@@ -113,6 +119,45 @@ def open_store(uri: str | None, experiment: str) -> Store:
         return Store(absolute, client, experiment_id, experiment)
 
 
+class Claim:
+    """The right to train a run, or to lead a sweep, which one process at a time has.
+
+    Beside a store in a file it is a lock of the operating system, which ends with the process that
+    holds it, however that ends. A store behind a server has no place for one: there the run that
+    was made first goes on (see `RunRecorder.elder`).
+    """
+
+    def __init__(self, store: Store, name: str) -> None:
+        path = _sqlite_path(store.uri)
+        self._lock = None if path is None else FileLock(f"{path}.claims/{name}.lock")
+        if path is not None:
+            Path(f"{path}.claims").mkdir(exist_ok=True)
+
+    def take(self, *, wait: bool) -> bool:
+        """Returns whether the claim is held now; waits for another process to give it up."""
+        if self._lock is None:
+            return True
+        try:
+            self._lock.acquire(timeout=-1 if wait else 0)
+        except Timeout:
+            return False
+        return True
+
+    def release(self) -> None:
+        """Gives the claim up."""
+        if self._lock is not None:
+            self._lock.release()
+
+
+def is_claimed(store: Store, name: str) -> bool:
+    """Returns whether another process holds a claim at this moment."""
+    claim = Claim(store, name)
+    if not claim.take(wait=False):
+        return True
+    claim.release()
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class StoredRun:
     """A run as the store holds it.
@@ -125,7 +170,7 @@ class StoredRun:
         params: As text, by configuration key.
         metrics: The last value of each.
         tags: Those of this program, without their prefix.
-        parent_run_id: Of the sweep that it belongs to; empty for none.
+        parent_run_id: Of the sweep that it was started by; empty for none.
     """
 
     run_id: str
@@ -169,6 +214,20 @@ def open_existing(uri: str | None) -> MlflowClient:
         return client
 
 
+def runs_if_any(uri: str | None, experiment: str) -> list[StoredRun]:
+    """Returns all runs of an experiment; none if it, or the store, does not exist.
+
+    Raises:
+        TrackingError: If the store is there and cannot be read.
+    """
+    path = _sqlite_path(absolute_uri(uri))
+    if path is not None and not path.is_file():
+        return []
+    client = open_existing(uri)
+    found = client.get_experiment_by_name(experiment)
+    return [] if found is None else find_runs(client, [found.experiment_id])
+
+
 def find_runs(
     client: MlflowClient, experiment_ids: Sequence[str], filter_string: str = ""
 ) -> list[StoredRun]:
@@ -193,6 +252,73 @@ def find_runs(
             token = page.token
             if not token:
                 return found
+
+
+def runs_of(store: Store, key: str, value: str) -> list[StoredRun]:
+    """Returns the runs with this tag of this program's, newest first."""
+    return find_runs(store.client, [store.experiment_id], f"tags.`{PREFIX}{key}` = '{value}'")
+
+
+def take_into(store: Store, run: StoredRun, *, sweep_id: str | None, study: str | None) -> None:
+    """Tags a finished run as a member of a sweep and of a study that found it there already.
+
+    Membership adds up: the run stays in whatever it was in before.
+    """
+    wanted = {f"sweep.{sweep_id}": sweep_id, f"in_study.{study}": study}
+    tags = [
+        RunTag(f"{PREFIX}{tag}", "1")
+        for tag, member in wanted.items()
+        if member and tag not in run.tags
+    ]
+    if tags:
+        store.client.log_batch(run.run_id, tags=tags)
+
+
+def end_stale(store: Store) -> list[StoredRun]:
+    """Ends all runs and sweeps that the store holds for running and that nobody runs any more.
+
+    They become KILLED; MLflow itself would leave them RUNNING for ever. Several processes may do
+    this at once.
+
+    Returns:
+        What was ended.
+    """
+    running = find_runs(store.client, [store.experiment_id], "attributes.status = 'RUNNING'")
+    return [run for run in running if _end_if_stale(store, run)]
+
+
+def _end_if_stale(store: Store, run: StoredRun) -> bool:
+    if "claim" not in run.tags:
+        return False  # not one of this program's
+    claim = Claim(store, run.tags["claim"])
+    if not claim.take(wait=False):
+        return False
+    try:
+        # Read again: it may have ended, by itself or by another process, before the claim was had.
+        if store.client.get_run(run.run_id).info.status != "RUNNING" or not _is_gone(store, run):
+            return False
+        store.client.log_batch(run.run_id, tags=[RunTag(f"{PREFIX}failure", "killed")])
+        store.client.set_terminated(run.run_id, "KILLED")
+        return True
+    finally:
+        claim.release()
+
+
+def wait_for_end(store: Store, run_id: str) -> None:
+    """Returns when a run that another process trains has ended, or that process has."""
+    while store.client.get_run(run_id).info.status == "RUNNING":
+        end_stale(store)
+        time.sleep(2)
+
+
+def _is_gone(store: Store, run: StoredRun) -> bool:
+    if _sqlite_path(store.uri) is not None:
+        return True  # its claim was free
+    gone = process_is_gone(run.tags["process"])
+    if gone is not None:
+        return gone
+    seconds = time.time() - int(run.tags["heartbeat"]) / 1000
+    return seconds > max(HEARTBEAT_SECONDS, 5 * run.metrics.get("epoch_seconds", 0.0))
 
 
 def _stored_run(run: Run) -> StoredRun:
@@ -260,6 +386,7 @@ class RunRecorder:
         params: Mapping[str, Any],
         metrics: Mapping[str, float],
     ) -> None:
+        # Whoever makes a recorder holds the claim on the run's identity.
         self._store = store
         self.clock = Clock()
         with stopwatch(self.clock):
@@ -316,7 +443,35 @@ class RunRecorder:
             for step, loss in thin_losses(step_losses, examples, BATCH_LOSS_POINTS)
         ]
         with stopwatch(self.clock):
-            self._store.client.log_batch(self.run_id, metrics=rows)
+            heartbeat = RunTag(f"{PREFIX}heartbeat", str(now))
+            self._store.client.log_batch(self.run_id, metrics=rows, tags=[heartbeat])
+
+    def elder(self, run_fp: str) -> StoredRun | None:
+        """Returns a living run of the same identity that was made before this one, if there is one.
+
+        Where there are no locks, two processes may have begun one run at the same time; then the
+        first goes on, by time and, within a millisecond, by id.
+        """
+        if _sqlite_path(self._store.uri) is not None:
+            return None
+        same = find_runs(
+            self._store.client,
+            [self._store.experiment_id],
+            f"attributes.status = 'RUNNING' and tags.`{PREFIX}run_fp` = '{run_fp}'",
+        )
+        [mine] = [run for run in same if run.run_id == self.run_id]
+        elders = [
+            run
+            for run in same
+            if (run.start_ms, run.run_id) < (mine.start_ms, mine.run_id)
+            and not _is_gone(self._store, run)
+        ]
+        return min(elders, key=lambda run: (run.start_ms, run.run_id), default=None)
+
+    def set_tag(self, key: str, value: str) -> None:
+        """Sets one tag."""
+        with stopwatch(self.clock):
+            self._store.client.set_tag(self.run_id, key, value)
 
     def log_artifacts(self, folder: Path) -> None:
         """Copies a folder's content to the run's artifacts."""
@@ -401,10 +556,10 @@ class SweepRecorder:
 
     def __init__(self, store: Store, name: str, tags: Mapping[str, str]) -> None:
         self._store = store
-        run = store.client.create_run(
-            store.experiment_id, run_name=name, tags={**tags, "mlflow.source.name": "mnist_bench"}
-        )
-        self.run_id: str = run.info.run_id
+        name_of_claim = f"sweep-{uuid4().hex}"
+        self._claim = Claim(store, name_of_claim)
+        self._claim.take(wait=False)
+        self.run_id = _create_run(store, name, tags, name_of_claim)
 
     def log_text(self, path: str, text: str) -> None:
         """Keeps a text as an artifact."""
@@ -425,6 +580,20 @@ class SweepRecorder:
         """
         self._store.client.set_tag(self.run_id, "mlflow.note.content", page)
         self._store.client.set_terminated(self.run_id, status)
+        self._claim.release()
+
+
+def _create_run(store: Store, name: str, tags: Mapping[str, str], claim: str) -> str:
+    signs_of_life = {
+        f"{PREFIX}claim": claim,
+        f"{PREFIX}process": this_process(),
+        f"{PREFIX}heartbeat": str(_milliseconds()),
+        "mlflow.source.name": "mnist_bench",
+    }
+    run = store.client.create_run(
+        store.experiment_id, run_name=name, tags={**tags, **signs_of_life}
+    )
+    return str(run.info.run_id)
 
 
 def thin_losses(
