@@ -27,13 +27,16 @@ if TYPE_CHECKING:
     from mnist_bench.training import Epoch
 
 WHERE_TO_LOOK = "Look at it with `mlflow ui` in this folder, or `make ui` in a checkout."
-PLAIN_WIDTH = 160
-"""Columns of a table that goes to a file or a pipe, where no terminal says how wide it is."""
+PLAIN_WIDTH = 1_000
+"""Columns that a table may take in a file or a pipe: enough that nothing in it is wrapped."""
 
 
 def make_console() -> Console:
     """Returns a console on standard output."""
-    return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
+    if sys.stdout.isatty():
+        return Console(highlight=False)
+    # Whatever FORCE_COLOR says: it would draw the bars into a file as well.
+    return Console(width=PLAIN_WIDTH, force_terminal=False, highlight=False)
 
 
 def make_progress(console: Console) -> Progress:
@@ -86,12 +89,18 @@ RESULT_COLUMNS = (
 )
 
 
-def result_table(metrics: Mapping[str, float]) -> Table:
-    """Returns the result of one run: a line of titles and a line of figures."""
+def result_table(metrics: Mapping[str, float], width: int) -> Table:
+    """Returns the result of one run: a line of figures under their titles.
+
+    Args:
+        metrics: Final metrics.
+        width: Columns there are; where they are few, a title takes two lines.
+    """
     table = Table(box=None, pad_edge=False, header_style="bold")
     shown = [column for column in RESULT_COLUMNS if column.key in metrics]
     for column in shown:
-        table.add_column(column.title, justify="right", no_wrap=True)
+        title = column.title if width >= 100 else column.title.replace(" ", "\n")
+        table.add_column(title, justify="right", no_wrap=True)
     table.add_row(*(format(metrics[c.key] * c.scale, c.form) for c in shown))
     return table
 
@@ -105,7 +114,7 @@ def show_run(console: Console, summary: "RunSummary") -> None:
         say(console, summary.name, "bold")
         if summary.stored:
             say(console, "Finished before, so not trained again (sweep.resume=off does).")
-        console.print(result_table(summary.metrics))
+        console.print(result_table(summary.metrics, console.width))
     console.print()
     say(console, WHERE_TO_LOOK)
 
@@ -114,7 +123,7 @@ def leaderboard_table(standings: Sequence[Standing]) -> Table:
     """Returns the leaderboard of a sweep."""
     title = "Leaderboard: mean over seeds"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    table.add_column("cell", no_wrap=True)
+    table.add_column("cell", overflow="fold")
     for name in ("seeds", *STANDING_TITLES):
         table.add_column(name, justify="right", no_wrap=True)
     for standing in standings:
