@@ -73,7 +73,7 @@ class Scale:
     def value(self, score: ArrayLike) -> FloatArray:
         """Returns the metric's value of a score; of a mean score if `log`, the geometric mean."""
         signed = np.asarray(score, dtype=np.float64) * (1 if self.higher_is_better else -1)
-        return np.exp(signed) if self.log else signed
+        return (np.exp(signed) if self.log else signed) + 0.0  # no -0
 
     def change(self, gain: ArrayLike) -> FloatArray:
         """Returns the metric's change from baseline to candidate, as a share (0.05, +5 %) if `log`.
@@ -81,7 +81,7 @@ class Scale:
         If lower is better, the higher gain is the lower change: the ends of an interval swap.
         """
         signed = np.asarray(gain, dtype=np.float64) * (1 if self.higher_is_better else -1)
-        return np.expm1(signed) if self.log else signed
+        return (np.expm1(signed) if self.log else signed) + 0.0  # no -0
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +256,7 @@ def suite(
     Returns:
         Effects of shape (...), or None where `test` gives None.
     """
-    return test(*(_seed_means(side) for side in (baseline, candidate)))
+    return test(*(seed_means(side) for side in (baseline, candidate)))
 
 
 def widest_suite(cells: Effect) -> Effect:
@@ -509,7 +509,7 @@ def _pair_gains(baseline: ArrayLike, candidate: ArrayLike) -> FloatArray:
     return after - before
 
 
-def _seed_means(scores: ArrayLike) -> FloatArray:
+def seed_means(scores: ArrayLike) -> FloatArray:
     """Returns the mean over the cells for each seed; equal cells have exactly their own value."""
     array = _finite(scores)
     return np.asarray(array[..., 0, :] + (array - array[..., :1, :]).mean(axis=-2))
