@@ -557,8 +557,8 @@ def _more_seeds(
         return None
     groups = [after - before] if paired else [before, after]
     variances = [group.var(ddof=1) for group in groups]
-    needed = stats.seeds_needed(variances, margin, alpha=alpha)
-    return needed if needed is not None and needed > min(before.size, after.size) else None
+    needed = stats.seeds_needed(variances, margin, alpha=alpha) or stats.MAX_SEEDS
+    return needed if needed > min(before.size, after.size) else None
 
 
 def _group(metric: Metric, seeds: tuple[int, ...], scores: FloatArray) -> Group:

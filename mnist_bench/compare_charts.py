@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-WIDTH = 920
-LABELS = 320
+WIDTH = 980
+LABELS = 350
 """Width that the names of the rows take."""
 RIGHT = 170
 ROW = 26
@@ -212,7 +212,7 @@ def _x_axis(svg: ElementTree.Element, axis: _Axis, top: float, bottom: float, la
 
 
 def _label(svg: ElementTree.Element, label: str, y: float, classes: str) -> None:
-    limit = LABELS // 7
+    limit = LABELS // 6
     shortened = label if len(label) <= limit else f"{label[: limit - 1]}…"
     text = _text(svg, LABELS - 10, y + 4, shortened, f"end{classes}")
     ElementTree.SubElement(text, "title").text = label

@@ -95,12 +95,8 @@ def _pairing_lines(pairing: Pairing, options: Options) -> Iterable[Line]:
         yield Tone.plain, f"           differs: {difference.fact} {ours} -> {theirs}"
     for notice in matched.notices:
         yield Tone.plain, f"           notice: {notice}"
-    for label, cells in (("MISSING", matched.missing), ("NEW", matched.new)):
-        for cell in cells:
-            yield (
-                Tone.bad if label == "MISSING" else Tone.plain,
-                f"           {label} {shown(cell)}",
-            )
+    yield from ((Tone.bad, f"           MISSING {cell}") for cell in matched.missing)
+    yield from ((Tone.plain, f"           NEW {cell}") for cell in matched.new)
     informing = []
     for suite in pairing.suites:
         if suite.metric.name not in options.gates:
@@ -136,7 +132,7 @@ def figures(row: Judged, title: str) -> tuple[str, ...]:
     if row.low is not None and row.high is not None:
         interval = f"[{metric.show_change(row.low)}, {metric.show_change(row.high)}]"
     return (
-        shown(title),
+        title,
         _center(row, row.baseline),
         _center(row, row.candidate),
         "" if row.change is None else metric.show_change(row.change),

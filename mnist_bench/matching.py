@@ -82,7 +82,7 @@ def check_ignored(ignore: Iterable[str], sides: Sequence[Selection]) -> None:
     """
     known = {key for side in sides for sample in side.samples for key in sample.settings}
     for key in ignore:
-        if any(_covers(never, key) for never in NEVER_IGNORED):
+        if any(_covers(never, key) or _covers(key, never) for never in NEVER_IGNORED):
             raise ComparisonError(
                 f"--ignore {shown(key)}: runs of other data or epochs are not comparable"
             )
@@ -117,8 +117,8 @@ def match(baseline: Selection, candidate: Selection, ignore: Sequence[str]) -> M
     cells.sort(key=lambda cell: cell.label)
     return Match(
         cells=tuple(_uniquely_named(cells)),
-        missing=tuple(sorted(ours[key][0].cell for key in ours if key not in theirs)),
-        new=tuple(sorted(theirs[key][0].cell for key in theirs if key not in ours)),
+        missing=tuple(sorted(shown(ours[key][0].cell) for key in ours if key not in theirs)),
+        new=tuple(sorted(shown(theirs[key][0].cell) for key in theirs if key not in ours)),
         differences=tuple(_differences(baseline.samples, candidate.samples)),
         notices=tuple(dict.fromkeys([*notices, *more])),
     )
@@ -210,7 +210,7 @@ def _common_label(ours: Sequence[Sample], theirs: Sequence[Sample]) -> str:
     """Returns the words that the names of both cells have in common."""
     others = theirs[0].cell.split(" ")
     common = [word for word in ours[0].cell.split(" ") if word in others]
-    return " ".join(common) or ours[0].cell
+    return shown(" ".join(common) or ours[0].cell)
 
 
 def _uniquely_named(cells: Iterable[Cell]) -> Iterable[Cell]:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
@@ -74,7 +75,7 @@ class Selection:
     """Runs that were chosen together.
 
     Attributes:
-        label: How they were chosen, for people.
+        label: How they were chosen, as one printable line.
         samples: At least one.
     """
 
@@ -264,10 +265,7 @@ def split_by(selection: Selection, key: str) -> list[Selection]:
             f"--by {shown(key)}: all runs have {shown(next(iter(parts)))}; there is nothing to "
             "compare it with"
         )
-    return [
-        Selection(shown(f"{key}={value}"), tuple(parts[value]))
-        for value in sorted(parts, key=_by_number)
-    ]
+    return [Selection(shown(f"{key}={value}"), tuple(parts[value])) for value in _ordered(parts)]
 
 
 def write_baseline(path: Path, selection: Selection) -> None:
@@ -313,7 +311,9 @@ def read_baseline(path: Path) -> Selection:
     rows = content.get("samples")
     if not isinstance(rows, list) or not rows:
         raise ComparisonError(f"{shown(path)}: holds no samples; write it again with --export")
-    return Selection(path.name, tuple(_parse(path, number, row) for number, row in enumerate(rows)))
+    return Selection(
+        shown(path.name), tuple(_parse(path, number, row) for number, row in enumerate(rows))
+    )
 
 
 def _parse(path: Path, number: int, row: Any) -> Sample:
@@ -324,8 +324,7 @@ def _parse(path: Path, number: int, row: Any) -> Sample:
         "settings": lambda value: _is_table(value, str),
         "facts": lambda value: _is_table(value, str),
         "metrics": lambda value: (
-            _is_table(value, int | float)
-            and all(math.isfinite(v) and not isinstance(v, bool) for v in value.values())
+            _is_table(value, int | float) and all(map(_is_finite, value.values()))
         ),
     }
     names = [field.name for field in fields(Sample)]
@@ -345,6 +344,13 @@ def _is_whole(value: Any) -> bool:
 
 def _is_table(value: Any, of: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(item, of) for item in value.values())
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        return math.isfinite(value) and not isinstance(value, bool)
+    except OverflowError:
+        return False
 
 
 def _refuse_constant(name: str) -> float:
@@ -411,12 +417,12 @@ def _quoted(value: str) -> str:
     raise ComparisonError(f"{shown(value)}: MLflow cannot search for both kinds of quotes")
 
 
-def _by_number(value: str) -> tuple[bool, float, str]:
-    """Orders numbers by size, before all other text."""
+def _ordered(values: Iterable[str]) -> list[str]:
+    """Returns numbers by size, and other text with the numbers in it by size (3.9 before 3.15)."""
     try:
-        return (False, float(value), value)
+        return sorted(values, key=float)
     except ValueError:
-        return (True, 0.0, value)
+        return sorted(values, key=lambda text: [(len(p), p) for p in re.split(r"(\d+)", text)])
 
 
 def newest_parent(samples: Sequence[Sample]) -> str:
