@@ -133,8 +133,8 @@ class Judged:
         hedges_g: The gain in standard deviations; negative is worse.
         probability_better: That a candidate's run beats a baseline's.
         resampling_p: Permutation p, or sign-flip p if paired; decides nothing.
-        seeds_needed: To find a change of one margin, where these seeds are too few; None where they
-            are not, and where it is unknown.
+        seeds_needed: To find a change of one margin, where the verdict is inconclusive for want of
+            seeds.
         not_worse: Whether the one-sided bound excludes a loss of one margin.
         mcnemar: Of the predictions, with one seed a side.
     """
@@ -322,6 +322,21 @@ class _Row:
     note: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Tests:
+    """What is known of a row from its place among the others.
+
+    Attributes:
+        adjusted_p: For the whole comparison; None where nothing is tested.
+        alpha: The level that a raw p has to reach at the least, to plan for.
+        resampling_p: By permutation or sign flips.
+    """
+
+    adjusted_p: float | None
+    alpha: float
+    resampling_p: float | None
+
+
 def _recorded_metrics(cells: Iterable[Cell], options: Options) -> list[Metric]:
     """Returns the metrics that any run has, and the gates.
 
@@ -367,14 +382,33 @@ def _judge_family(
         decision = decisions.get(place)
         suite_p = None if decision is None else float(decision.suite_p)
         cells_p: Iterator[float] = iter([] if decision is None else decision.cells_p.tolist())
-        judged[place] = [_judge(metric, suites[place], suite_p, alphas[0], options)]
+        resampled = iter(_resampling_p([suites[place], *of_cells], options.paired))
+        tests = _Tests(suite_p, alphas[0], next(resampled))
+        judged[place] = [_judge(metric, suites[place], tests, options)]
         for row, cell in zip(of_cells, matches[place[0]].cells, strict=True):
             p = None if row.effect is None else next(cells_p)
-            one = _judge(metric, row, p, alphas[1], options)
+            one = _judge(metric, row, _Tests(p, alphas[1], next(resampled)), options)
             if metric.name == "test_accuracy" and row.effect is None and row.settled is None:
                 one = _with_predictions(one, cell, predictions)
             judged[place].append(one)
     return judged
+
+
+def _resampling_p(rows: Sequence[_Row], paired: bool) -> list[float | None]:
+    """Returns the p of each row by resampling, for all rows of as many seeds in one go."""
+    test = stats.sign_flip_p if paired else stats.permutation_p
+    found: list[float | None] = [None] * len(rows)
+    alike: dict[tuple[int, int], list[int]] = {}
+    for place, row in enumerate(rows):
+        if row.effect is not None and any(row.seeds):
+            alike.setdefault((len(row.seeds[0]), len(row.seeds[1])), []).append(place)
+    for places in alike.values():
+        sides = [side for place in places if (side := rows[place].sides) is not None]
+        p = test(np.stack([side[0] for side in sides]), np.stack([side[1] for side in sides]))
+        assert p is not None, "an effect has two seeds a side"
+        for place, value in zip(places, p.tolist(), strict=True):
+            found[place] = value
+    return found
 
 
 def _rows(metric: Metric, matched: Match, options: Options) -> list[_Row]:
@@ -479,18 +513,8 @@ def _common_verdict(rows: Iterable[_Row]) -> Verdict | None:
     return Verdict.CHANGED if Verdict.CHANGED in settled else None
 
 
-def _judge(
-    metric: Metric, row: _Row, adjusted_p: float | None, alpha: float, options: Options
-) -> Judged:
-    """Returns the verdict on one row.
-
-    Args:
-        metric: The metric.
-        row: Its scores.
-        adjusted_p: For the whole comparison; None where nothing is tested.
-        alpha: The level that a raw p has to reach at the least, to plan for.
-        options: How to compare.
-    """
+def _judge(metric: Metric, row: _Row, tests: _Tests, options: Options) -> Judged:
+    """Returns the verdict on one row."""
     judged = Judged(
         metric=metric,
         gated=options.is_gate(metric),
@@ -509,32 +533,33 @@ def _judge(
         change=float(scale.change(after.mean() - before.mean())),
     )
     effect = row.effect
-    if effect is None or adjusted_p is None:
+    if effect is None or tests.adjusted_p is None:
         return judged
     margin = scale.margin(options.margin(metric))
     low, high = sorted(float(scale.change(end)) for end in effect.interval(1 - options.alpha))
     judged = replace(
         judged,
-        verdict=row.settled or _verdict(effect, adjusted_p, margin, options.alpha),
+        verdict=row.settled or _verdict(effect, tests.adjusted_p, margin, options.alpha),
         change=float(scale.change(effect.gain)),
         low=low,
         high=high,
         p=float(effect.p_value()),
-        adjusted_p=adjusted_p,
+        adjusted_p=tests.adjusted_p,
         not_worse=bool(effect.p_not_worse(margin) < options.alpha),
     )
     if not any(row.seeds):
         return judged
-    resampling_p = (stats.sign_flip_p if options.paired else stats.permutation_p)(before, after)
     hedges_g = stats.hedges_g(before, after)
-    assert resampling_p is not None, "an effect has two seeds a side"
     assert hedges_g is not None, "an effect has two seeds a side"
+    unknown = judged.verdict is Verdict.INCONCLUSIVE
     return replace(
         judged,
         hedges_g=float(hedges_g),
         probability_better=float(stats.probability_better(before, after)),
-        resampling_p=float(resampling_p),
-        seeds_needed=_more_seeds(before, after, margin, alpha, options.paired),
+        resampling_p=tests.resampling_p,
+        seeds_needed=(
+            _more_seeds(before, after, margin, tests.alpha, options.paired) if unknown else None
+        ),
     )
 
 

@@ -153,7 +153,7 @@ def _center(row: Judged, group: Group | None) -> str:
 
 def _verdict(row: Judged) -> str:
     parts = [row.note] if row.note else []
-    if row.seeds_needed is not None and row.verdict is Verdict.INCONCLUSIVE:
+    if row.seeds_needed is not None:
         parts.append(f"needs >= {row.seeds_needed} seeds to see its margin")
     if row.mcnemar is not None:
         test = row.mcnemar
