@@ -5,7 +5,9 @@ Nothing heavy is imported before it is needed, so that help and refusals answer 
 
 import os
 import re
+import signal
 import sys
+import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,12 +32,33 @@ if TYPE_CHECKING:
 
 REFUSED = 2
 FAILED = 1
+INTERRUPTED = 128 + signal.SIGINT
+TERMINATED = 128 + signal.SIGTERM
+
+FLAGS = (
+    *("--multirun", "-m", "--run", "-r", "--cfg", "-c", "--package", "-p", "--resolve"),
+    *("--info", "-i", "--hydra-help", "--version", "--shell-completion", "-sc"),
+    *("--config-dir", "-cd"),
+)
+"""What is handed on to Hydra. Not its `--experimental-rerun`, which loads a pickle, nor the
+abbreviations that its parser would take for that; nor what replaces the whole configuration."""
+
+HOSTILE = {
+    r"\b_(target|partial|recursive|convert|args)_\b": "keys that run code are not allowed",
+    r"\$\{": "resolvers and other references are not allowed; write the value itself",
+    r"searchpath.*pkg:": "a package would be imported; name a folder",
+    r"^[^.=]*=.*\.\.": "an option of a group is a name, not a path",
+    r"^[^.=]*=.*(?<!\$)\{": "a section is set key by key, e.g. train.epochs=5",
+    r"^\W*(published|tracking\.(parent_run_id|sweep_id|timing))\b": "studies and sweeps set it",
+}
+"""Overrides that could run code, read the environment or forge a record -> why they are refused."""
 
 HELP = """\
 mnist_bench: trains MNIST networks, keeps every run in MLflow, and compares them.
 
   python -m mnist_bench [KEY=VALUE ...]       train one network and record it
   python -m mnist_bench -m [KEY=A,B ...]      sweep: train every combination
+  python -m mnist_bench -m --dry-run          print what a sweep would train
   python -m mnist_bench +experiment=NAME      run a study from experiments/
   python -m mnist_bench compare BASE [CAND]   judge runs against others (compare --help)
   mlflow ui                                   look at the runs (in this folder)
@@ -57,13 +80,17 @@ Keys (KEY=VALUE), defaults in brackets:
   tracking.uri         MLflow store [$MLFLOW_TRACKING_URI, or sqlite:///mlflow.db]
   tracking.experiment  [mnist_bench]
   seed                 [0]
+  sweep.resume         auto: finished runs are not run again; failed; off: all again [auto]
+  sweep.exclude        partial configurations to leave out [[]]
+  sweep.on_error       continue, stop [continue]    sweep.max_failures, sweep.max_retries
 
 Examples:
   python -m mnist_bench optimizer=sgd optimizer.learning_rate=0.1 train.epochs=10
   python -m mnist_bench -m grid=none 'model.hidden_units=[64],[256]' seed=0,1,2
   python -m mnist_bench +experiment=flatten_1000
 
-Exit codes: 0 done, 1 a run failed, 2 refused before anything was trained.
+Exit codes: 0 done, 1 a run failed, 2 refused before anything was trained, 130 interrupted,
+143 terminated. A sweep that was cut off goes on with the same command.
 More: --cfg job (the configuration, not run), --hydra-help (Hydra's own flags)."""
 
 
@@ -77,10 +104,24 @@ def main() -> int:
     if {"-h", "--help"} & set(arguments):
         print(_help())
         return 0
-    with _refusals():
-        _refuse_hostile(arguments)
-        _run_hydra()
+    signal.signal(signal.SIGTERM, _terminate)
+    if "--dry-run" in arguments:  # a flag that Hydra's own parser would refuse
+        arguments = [a if a != "--dry-run" else "sweep.dry_run=true" for a in arguments]
+        sys.argv[1:] = arguments
+    try:
+        with _refusals():
+            _refuse_hostile(arguments)
+            _run_hydra(arguments)
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on", file=sys.stderr)
+        return INTERRUPTED
     return 0
+
+
+def _terminate(number: int, frame: object) -> None:
+    # Like Ctrl-C: it goes up through everything that has to tidy up.
+    print("terminated; the same command goes on", file=sys.stderr)
+    sys.exit(TERMINATED)
 
 
 def task(composed: "DictConfig") -> "RunSummary":
@@ -130,41 +171,90 @@ def recordable_overrides(overrides: Iterable[str]) -> list[str]:
     kept = []
     for override in overrides:
         key, _, value = override.partition("=")
-        if key in ("tracking.parent_run_id", "tracking.sweep_id"):
+        name = key.lstrip("+")
+        if name in ("tracking.parent_run_id", "tracking.sweep_id", "tracking.timing"):
             continue
-        if key == "data.path":
+        if name == "data.path":
             value = Path(value.strip("'\"")).name
-        elif key == "tracking.uri":
+        elif name == "tracking.uri":
             value = without_location(value.strip("'\""))
         kept.append(f"{key}={value}")
     return kept
 
 
-def _run_hydra() -> None:
+def _run_hydra(arguments: Sequence[str]) -> None:
     # Without it Hydra prints errors of its own and exits with 1; here they are one line and 2.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     import hydra
 
     register()
-    hydra.main(version_base="1.3", config_path=str(resource_dir("conf")), config_name="config")(
-        task
-    )()
+    run = hydra.main(
+        version_base="1.3", config_path=str(resource_dir("conf")), config_name="config"
+    )
+    try:
+        run(task)()
+    except Exception as error:
+        if _was_composed(error):
+            raise
+        raise ConfigError(_all_problems(arguments, error)) from error
+
+
+def _was_composed(error: Exception) -> bool:
+    """Returns whether Hydra came as far as to hand over to this package.
+
+    While it composes, it raises whatever bad input leads it to: OSError for a name that is too
+    long, AttributeError, AssertionError, ValueError. A mistake of ours must stay a traceback.
+    """
+    raised: BaseException | None = error
+    while raised is not None:
+        for frame, _ in traceback.walk_tb(raised.__traceback__):
+            ours = frame.f_globals["__name__"].startswith(
+                ("mnist_bench.", "hydra_plugins.mnist_bench")
+            )
+            if ours and frame.f_code is not _run_hydra.__code__:
+                return True
+        raised = raised.__cause__
+    return False
+
+
+def _all_problems(arguments: Sequence[str], error: Exception) -> Sequence[str]:
+    """Returns what is wrong with the overrides; Hydra itself stops at the first."""
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.types import RunMode
+
+    from mnist_bench.plan import make_plan
+
+    overrides = [a for a in arguments if re.match(r"[^-]*=", a) and "hydra" not in a]
+    with initialize_config_dir(version_base="1.3", config_dir=str(resource_dir("conf"))):
+        loader = GlobalHydra.instance().config_loader()
+        sweep = loader.load_configuration("config", overrides=[], run_mode=RunMode.MULTIRUN)
+        first = explain(error, arguments)
+        try:
+            make_plan(loader, sweep, {}, overrides, lambda data: data.name.value)
+        except ConfigError as found:
+            known = any(problem.startswith(first) for problem in found.problems)
+            return found.problems if known else [first, *found.problems]
+        except Exception:  # noqa: BLE001 - what befell Hydra befalls a plan as well
+            return [first]
+    return [first]
 
 
 def _refuse_hostile(arguments: Sequence[str]) -> None:
-    """Refuses what could run code or read the environment while Hydra composes.
+    """Refuses what must not come as far as Hydra.
 
     Raises:
         ConfigError: If there is any.
     """
     problems = []
     for argument in arguments:
-        if re.search(r"\b_(target|partial|recursive|convert|args)_\b", argument):
-            problems.append(f"{shown(argument)}: keys of Hydra's `instantiate` are not allowed")
-        if re.search(r"\$\{[^}]*:", argument):
-            problems.append(f"{shown(argument)}: resolvers are not allowed; write the value itself")
-        if argument.startswith("--experimental-rerun"):
-            problems.append(f"{shown(argument)}: not allowed, since it loads a pickle")
+        if argument.startswith("-") and argument.partition("=")[0] not in FLAGS:
+            problems.append(f"{shown(argument)}: no such flag; see --help")
+        # Hydra drops backslashes, and with them what is meant to look harmless.
+        plain = argument.replace("\\", "")
+        problems += [
+            f"{shown(argument)}: {why}" for sign, why in HOSTILE.items() if re.search(sign, plain)
+        ]
     if problems:
         raise ConfigError(problems)
 
@@ -179,7 +269,7 @@ def _refusals() -> Iterator[None]:
     except Exception as error:
         if not _is_refusal(error):
             raise
-        problems = [explain(error)]
+        problems = [str(error)]
     else:
         return
     for problem in problems:
@@ -188,12 +278,9 @@ def _refusals() -> Iterator[None]:
 
 
 def _is_refusal(error: Exception) -> bool:
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-
     from mnist_bench.data import DataError
 
-    if isinstance(error, HydraException | OmegaConfBaseException | DataError):
+    if isinstance(error, DataError):
         return True
     # Only a program that came as far as the store has it loaded.
     tracking = sys.modules.get("mnist_bench.tracking")

@@ -7,15 +7,16 @@ refused before anything slow happens.
 import difflib
 import math
 import re
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from types import NoneType
+from typing import Any, get_args, get_origin
+from urllib.parse import urlsplit
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import OmegaConfBaseException, ValidationError
 
 MAX_HIDDEN_LAYERS = 64
 MAX_HIDDEN_UNITS = 65_536
@@ -49,7 +50,7 @@ class Style(Enum):
 
 
 class Activation(Enum):
-    """Names that `keras.activations.get` knows and that act on each unit by itself."""
+    """Names that Keras takes for a layer, of functions that act on each unit by itself."""
 
     celu = "celu"
     elu = "elu"
@@ -72,10 +73,10 @@ class Activation(Enum):
     softplus = "softplus"
     softsign = "softsign"
     sparse_plus = "sparse_plus"
+    sparse_sigmoid = "sparse_sigmoid"
     squareplus = "squareplus"
     tanh = "tanh"
     tanh_shrink = "tanh_shrink"
-    threshold = "threshold"
 
 
 class OptimizerName(Enum):
@@ -112,6 +113,32 @@ class Validation(Enum):
     none = "none"
 
 
+class Timing(Enum):
+    """Whether a run had the machine to itself; `shared` times are never judged."""
+
+    exclusive = "exclusive"
+    shared = "shared"
+
+
+class Resume(Enum):
+    """Which runs of a sweep are trained: the unfinished, only what failed before, or all."""
+
+    auto = "auto"
+    failed = "failed"
+    off = "off"
+
+
+class Match(Enum):
+    """What must agree for a finished run to be taken: everything, or all but the environment."""
+
+    all = "all"
+    code = "code"
+
+
+OnError = Enum("OnError", {"continue": "continue", "stop": "stop"})
+"""What a sweep does after a run failed."""
+
+
 @dataclass(slots=True, kw_only=True)
 class ModelConfig:
     """A dense network: flatten, hidden layers, ten softmax outputs."""
@@ -132,7 +159,8 @@ class ModelConfig:
             ),
             *(
                 _problem(
-                    1 <= width <= MAX_HIDDEN_UNITS,
+                    # OmegaConf lets a list into a list of numbers.
+                    isinstance(width, int) and 1 <= width <= MAX_HIDDEN_UNITS,
                     "model.hidden_units",
                     f"must hold whole numbers from 1 to {MAX_HIDDEN_UNITS}",
                     width,
@@ -301,9 +329,9 @@ class DataConfig:
                 "give an .npz file or a folder of IDX files",
             ),
             _problem(
-                self.path is None or 0 < len(self.path) <= 4_096,
+                self.path is None or (0 < len(self.path) <= 4_096 and self.path.isprintable()),
                 "data.path",
-                "must have 1 to 4096 characters",
+                "must be 1 to 4096 printable characters",
                 self.path,
                 "give an .npz file or a folder of IDX files",
             ),
@@ -329,8 +357,9 @@ class TrackingConfig:
         uri: MLflow tracking URI; None means the environment variable `MLFLOW_TRACKING_URI`, or else
             `sqlite:///mlflow.db` in the current folder.
         log_model: None logs the model of a single run and not those of a sweep.
-        parent_run_id: Set by the sweeper on the runs it starts.
-        sweep_id: Set by the sweeper on the runs it starts.
+        parent_run_id: Set by the sweeper on the runs it starts, as are the next two.
+        sweep_id: Of the sweep.
+        timing: Whether other runs share the machine.
     """
 
     uri: str | None
@@ -338,6 +367,7 @@ class TrackingConfig:
     log_model: bool | None
     parent_run_id: str | None
     sweep_id: str | None
+    timing: Timing
 
     def __post_init__(self) -> None:
         _refuse(
@@ -349,11 +379,59 @@ class TrackingConfig:
                 "e.g. tracking.uri=sqlite:///mlflow.db",
             ),
             _problem(
+                self.uri is None or _is_splittable(self.uri),
+                "tracking.uri",
+                "must be a URI",
+                self.uri,
+                "e.g. tracking.uri=http://127.0.0.1:5000",
+            ),
+            _problem(
                 0 < len(self.experiment.strip()) <= 250 and self.experiment.isprintable(),
                 "tracking.experiment",
                 "must be 1 to 250 printable characters",
                 self.experiment,
                 "e.g. tracking.experiment=mnist_bench",
+            ),
+        )
+
+
+@dataclass(slots=True, kw_only=True)
+class SweepConfig:
+    """How a sweep goes about its runs; nothing here changes what a run is.
+
+    Attributes:
+        resume: Which runs are trained.
+        match: What must agree for a finished run to be taken instead.
+        on_error: What to do after a failure.
+        max_failures: Stop after so many failed runs; None never does.
+        max_retries: How often a failed run is tried again at once.
+        exclude: Partial configurations, by dotted key; a run that has all of one is left out.
+        dry_run: Print the plan and train nothing.
+    """
+
+    resume: Resume
+    match: Match
+    on_error: OnError
+    max_failures: int | None
+    max_retries: int
+    exclude: list[dict[str, Any]]
+    dry_run: bool
+
+    def __post_init__(self) -> None:
+        _refuse(
+            None
+            if self.max_failures is None
+            else _whole("sweep.max_failures", self.max_failures, 1, 1_000_000, 3),
+            _whole("sweep.max_retries", self.max_retries, 0, 100, 1),
+            *(
+                _problem(
+                    bool(partial),
+                    "sweep.exclude",
+                    "must list partial configurations",
+                    partial,
+                    "e.g. 'sweep.exclude=[{model.style:subclass,train.batch_size:32}]'",
+                )
+                for partial in self.exclude
             ),
         )
 
@@ -386,6 +464,7 @@ class RunConfig:
     train: TrainConfig
     data: DataConfig
     tracking: TrackingConfig
+    sweep: SweepConfig
     seed: int
     study: str | None
     published: PublishedConfig | None
@@ -394,7 +473,7 @@ class RunConfig:
         _refuse(*_root_problems(self.seed, self.study))
 
 
-SECTIONS = ("model", "optimizer", "train", "data", "tracking", "published")
+SECTIONS = ("model", "optimizer", "train", "data", "tracking", "sweep", "published")
 SEMANTIC = ("model", "optimizer", "train", "data")
 """The sections that decide a result; with the seed they are what a run *is*."""
 
@@ -408,15 +487,15 @@ def load(config: DictConfig) -> RunConfig:
     Raises:
         ConfigError: With all problems of all sections, not only the first.
     """
-    problems: list[str] = []
-    for section in (config[name] for name in SECTIONS if config[name] is not None):
-        try:
-            OmegaConf.to_object(section)
-        except ConfigError as error:
-            problems += error.problems
-        except OmegaConfBaseException as error:
-            problems.append(explain(error))
-    problems += [problem for problem in _root_problems(config.seed, config.study) if problem]
+    known = _keys_of(RunConfig)
+    missing = [key for key in known if key not in config or OmegaConf.is_missing(config, key)]
+    problems = [_no_such_key(str(key), known) for key in config if key not in known]
+    problems += [f"{key}: is missing; leave its default where it is" for key in missing]
+    for name in SECTIONS:
+        if name not in missing and config[name] is not None:
+            problems += _section_problems(name, config[name])
+    if not missing:
+        problems += [problem for problem in _root_problems(config.seed, config.study) if problem]
     if problems:
         raise ConfigError(problems)
     loaded = OmegaConf.to_object(config)
@@ -452,17 +531,18 @@ def as_plain(config: RunConfig) -> dict[str, Any]:
         plain["data"]["path"] = Path(config.data.path).name
     if config.tracking.uri is not None:
         plain["tracking"]["uri"] = without_location(config.tracking.uri)
-    for internal in ("parent_run_id", "sweep_id"):
+    for internal in ("parent_run_id", "sweep_id", "timing"):
         del plain["tracking"][internal]
+    del plain["sweep"]
     return plain
 
 
 def without_location(uri: str) -> str:
     """Returns a tracking URI without credentials, host or folders, e.g. `sqlite:mlflow.db`."""
     parts = urlsplit(uri)
-    if parts.netloc:
-        return f"{parts.scheme}:"
-    return urlunsplit((parts.scheme, "", Path(parts.path).name, "", "")) if parts.scheme else "file"
+    # In any other scheme a path may be somebody's home, or what follows a mistyped password.
+    name = Path(parts.path).name if parts.scheme == "sqlite" and not parts.netloc else ""
+    return f"{parts.scheme or 'file'}:{name}"
 
 
 def flatten(plain: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -501,25 +581,27 @@ def register() -> None:
             store.store(group=group, name=path.stem, node=study, package="_global_")
 
 
-def explain(error: Exception) -> str:
-    """Returns an error of Hydra or OmegaConf as one line: the key, and what is allowed."""
+def explain(error: Exception, overrides: Sequence[str] = ()) -> str:
+    """Returns an error of Hydra or OmegaConf as one line: the key, and what is allowed.
+
+    Args:
+        error: What was raised.
+        overrides: What it was raised for; named where the error itself names nothing.
+    """
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if not isinstance(cause, OmegaConfBaseException):
-        # Hydra ends some messages with the folders that it searched.
-        message = " ".join(lines).partition(" Config search path:")[0]
-        return shown(message, limit=1_000)
-    message = str(cause).splitlines()[0] if str(cause) else type(cause).__name__
-    key = cause.full_key or cause.key
-    keys = _keys_of(cause.object_type) or _keys_of(getattr(cause.parent_node, "_metadata", None))
-    if keys and "not in" in message:
-        unknown = str(cause.key)
-        near = difflib.get_close_matches(unknown, keys, n=1)
-        advice = f"did you mean {near[0]}? " if near else ""
-        return f"{shown(str(key))}: no such key; {advice}there are: {', '.join(keys)}"
-    return (
-        f"{shown(str(key))}: {shown(message, limit=1_000)}" if key else shown(message, limit=1_000)
-    )
+        return _explain_hydra(error, overrides)
+    key = shown(str(cause.full_key or cause.key or "").partition("[")[0])
+    types = _types_of(cause.object_type)
+    # OmegaConf adds lines on the types of its own.
+    message = str(cause).partition("\n    full_key:")[0] or type(cause).__name__
+    if types and "not in" in message:
+        return _no_such_key(key, list(types))
+    hint = types.get(str(cause.key)) or (cause.ref_type if cause.object_type is list else None)
+    if hint is not None and (isinstance(cause, ValidationError) or "merge" in message):
+        got = _quoted(cause.value) if isinstance(cause, ValidationError) else "something else"
+        return f"{key} must be {_kind(hint)}, got {got}"
+    return f"{key}: {shown(message, limit=1_000)}" if key else shown(message, limit=1_000)
 
 
 def shown(value: object, limit: int = MAX_SHOWN_CHARACTERS) -> str:
@@ -528,12 +610,83 @@ def shown(value: object, limit: int = MAX_SHOWN_CHARACTERS) -> str:
     return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"
 
 
-def _keys_of(source: Any) -> list[str]:
-    object_type = getattr(source, "object_type", source)
+def _section_problems(name: str, section: DictConfig) -> list[str]:
+    known = _keys_of(OmegaConf.get_type(section))
+    # `+key=` adds what no type knows of.
+    foreign = [f"{name}.{key!s}" for key in section if key not in known]
+    if foreign:
+        return [_no_such_key(key, known) for key in foreign]
     try:
-        return [field.name for field in fields(object_type)]
-    except TypeError:
-        return []
+        OmegaConf.to_object(section)
+    except ConfigError as error:
+        return list(error.problems)
+    except OmegaConfBaseException as error:
+        return [explain(error)]
+    return []
+
+
+def _explain_hydra(error: Exception, overrides: Sequence[str]) -> str:
+    # The text of an OSError repeats the path, which here is one of Hydra's own.
+    text = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    override = getattr(error, "override", None)
+    if override is not None:
+        # The last line is a link, the one before it the reason, or a marker of the place.
+        reason = "" if lines[-2] == "^" else f" ({shown(lines[-2])})"
+        return (
+            f"{shown(override)}: cannot be read{reason}; write KEY=VALUE, with quotes around what "
+            "holds spaces, commas or brackets"
+        )
+    # Hydra ends some messages with the folders that it searched.
+    message = " ".join(lines).partition(" Config search path:")[0].partition(" full_key:")[0]
+    message = shown(message, limit=1_000) or type(error).__name__
+    # Hydra names what is wrong in its own errors, but not in those that merely befall it.
+    named = type(error).__module__.startswith("hydra.") or not overrides
+    return message if named else f"{shown(' '.join(overrides))}: {message}"
+
+
+def _no_such_key(key: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(key.rpartition(".")[2], known, n=1)
+    advice = f"did you mean {near[0]}? " if near else ""
+    return f"{shown(key)}: no such key; {advice}there are: {', '.join(known)}"
+
+
+_KINDS = {
+    int: "a whole number such as 64",
+    float: "a number such as 0.001",
+    bool: "true or false",
+    str: "a text",
+}
+
+
+def _kind(hint: Any) -> str:
+    """Returns what a key of this type takes, in words."""
+    inner = [part for part in get_args(hint) if part is not NoneType]
+    if NoneType in get_args(hint):
+        return f"{_kind(inner[0])}, or null"
+    if get_origin(hint) is list:
+        return f"a list, each item {_kind(inner[0])}"
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return f"one of {', '.join(hint.__members__)}"
+    if is_dataclass(hint):
+        return f"set key by key ({', '.join(_keys_of(hint))})"
+    return _KINDS.get(hint, str(hint))
+
+
+def _types_of(schema: Any) -> dict[str, Any]:
+    return {field.name: field.type for field in fields(schema)} if is_dataclass(schema) else {}
+
+
+def _keys_of(schema: Any) -> list[str]:
+    return list(_types_of(schema))
+
+
+def _is_splittable(uri: str) -> bool:
+    try:
+        urlsplit(uri)
+    except ValueError:
+        return False
+    return True
 
 
 def _enums_to_values(value: Any) -> Any:
@@ -566,7 +719,11 @@ def _refuse(*problems: str | None) -> None:
 
 
 def _problem(ok: bool, key: str, rule: str, value: object, advice: str) -> str | None:
-    return None if ok else f"{key} {rule}, got {shown(value)}; {advice}"
+    return None if ok else f"{key} {rule}, got {_quoted(value)}; {advice}"
+
+
+def _quoted(value: object) -> str:
+    return shown(value) or "''"
 
 
 def _whole(key: str, value: int, low: int, high: int, example: int) -> str | None:

@@ -8,6 +8,7 @@ import platform
 import subprocess
 from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 
@@ -62,6 +63,43 @@ def describe() -> Environment:
         git_dirty=dirty,
         flags={name: os.environ[name] for name in FLAGS if os.environ.get(name)},
     )
+
+
+def this_process() -> str:
+    """Returns what tells this process from every other: host, boot, number and start time.
+
+    A number alone would be taken for the same process after it was given out again, and host and
+    boot are hashed so that a record names no machine.
+    """
+    process = psutil.Process()
+    return f"{_host_and_boot()}:{process.pid}:{process.create_time():.2f}"
+
+
+def process_is_gone(recorded: str) -> bool | None:
+    """Returns whether a process of `this_process` has ended; None if it ran on another host.
+
+    After a reboot, everything that ran before is gone.
+    """
+    host, boot, number, start = recorded.split(":")
+    if host != _host():
+        return None
+    if f"{host}:{boot}" != _host_and_boot() or not number.isdigit():
+        return True
+    try:
+        return f"{psutil.Process(int(number)).create_time():.2f}" != start
+    except psutil.NoSuchProcess:
+        return True
+
+
+def _host_and_boot() -> str:
+    # The start of the system is known to a second or so; a boot id, where there is one, exactly.
+    path = Path("/proc/sys/kernel/random/boot_id")
+    boot = path.read_text(encoding="ascii") if path.exists() else str(round(psutil.boot_time(), -1))
+    return f"{_host()}:{sha256(boot.encode()).hexdigest()[:12]}"
+
+
+def _host() -> str:
+    return sha256(platform.node().encode()).hexdigest()[:12]
 
 
 def reset_peak_memory() -> bool:

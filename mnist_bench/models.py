@@ -68,7 +68,6 @@ def _functional(layers: list[keras.Layer]) -> keras.Model:
     return keras.Model(inputs, outputs, name="functional")
 
 
-@keras.saving.register_keras_serializable(package="mnist_bench")
 class DenseNetwork(keras.Model):
     """The subclass style: layers as attributes, the forward pass as a method."""
 
@@ -83,16 +82,14 @@ class DenseNetwork(keras.Model):
             outputs = layer(outputs)
         return outputs
 
-    def get_config(self) -> dict[str, Any]:
-        """Returns what Keras needs to save the model in a `.keras` file."""
-        stack = [keras.saving.serialize_keras_object(layer) for layer in self.stack]
-        return {**super().get_config(), "stack": stack}
 
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "DenseNetwork":
-        """Returns the model that `get_config` described."""
-        stack = [keras.saving.deserialize_keras_object(layer) for layer in config.pop("stack")]
-        return cls(stack=stack, **config)
+def portable(model: keras.Model) -> keras.Model:
+    """Returns a model that loads without this package, with the same layers and weights.
+
+    A `.keras` file holds no code, and Keras refuses to import the class of a subclassed model, so
+    that one is turned into its functional equivalent; the other styles are portable as they are.
+    """
+    return _functional(model.stack) if isinstance(model, DenseNetwork) else model
 
 
 def _subclass(layers: list[keras.Layer]) -> keras.Model:

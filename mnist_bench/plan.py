@@ -1,21 +1,42 @@
 """What a sweep is going to run, decided and checked before anything is trained."""
 
+import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
-from typing import Any
+from enum import Enum
+from itertools import islice, product
+from random import Random
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from mnist_bench.config import ConfigError, DataConfig, RunConfig, explain, load, shown
+from mnist_bench import __version__
+from mnist_bench.config import (
+    ConfigError,
+    DataConfig,
+    Match,
+    Resume,
+    RunConfig,
+    as_plain,
+    explain,
+    flatten,
+    load,
+    shown,
+)
 from mnist_bench.data import DataError
-from mnist_bench.fingerprint import Identity, identify
+from mnist_bench.fingerprint import Identity, identify, sweep_id
+
+if TYPE_CHECKING:
+    from mnist_bench.tracking import StoredRun
+
+MAX_RUNS = 100_000
+"""Of one sweep: more are a mistake, and would fill the memory before anybody saw it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +59,18 @@ class Plan:
     """All runs of a sweep, in order, each once.
 
     Attributes:
-        runs: What is to be run.
+        runs: What is to be run: seeds outermost, and the cells of a seed shuffled, so that a sweep
+            that was cut off holds balanced blocks, and a machine that slows down is not mistaken
+            for an effect of the cells that come last.
         duplicates: Names of the runs that were asked for more than once.
+        excluded: Names of the runs that `sweep.exclude` left out.
+        sweep_id: Identity of the set of runs; also what the order is shuffled by.
     """
 
     runs: tuple[PlannedRun, ...]
     duplicates: tuple[str, ...]
+    excluded: tuple[str, ...]
+    sweep_id: str
 
 
 def make_plan(
@@ -70,14 +97,26 @@ def make_plan(
     """
     parser = OverridesParser.create(config_loader=loader)
     typed = [f"{key}={value}" for key, value in params.items()] + list(arguments)
-    axes = {o.get_key_element(): o for o in parser.parse_overrides(typed)}
+    # `++key=` replaces the axis of `key` as well.
+    axes = {o.get_key_element().lstrip("+~"): o for o in parser.parse_overrides(typed)}
     groups = [_choices(o) for o in axes.values() if _is_group_choice(loader, o)]
     values = [_choices(o) for o in axes.values() if not _is_group_choice(loader, o)]
+    size = math.prod(len(axis) for axis in (*groups, *values))
+    if not 1 <= size <= MAX_RUNS:
+        raise ConfigError(
+            [
+                f"a sweep must have 1 to {MAX_RUNS} runs, got {'more' if size else 'none'}; "
+                "change the values of its keys"
+            ]
+        )
+
+    parsed = {text: parser.parse_override(text) for axis in values for text in axis}
 
     problems: Counter[str] = Counter()
     digests: dict[str, str] = {}
     runs: dict[str, PlannedRun] = {}
-    duplicates = []
+    duplicates: list[str] = []
+    excluded: list[str] = []
     total = 0
     for group_choice in product(*groups):
         composed = _compose(loader, master, group_choice, problems)
@@ -86,21 +125,120 @@ def make_plan(
             if composed is None:
                 continue
             found = Counter[str]()
-            config = _configure(composed, parser, value_choice, found)
+            config = _configure(composed, [parsed[text] for text in value_choice], found)
             digest = config and _digest(config.data, digests, data_digest, found)
             problems += found
             if config is None or not digest:
                 continue
             run = PlannedRun((*group_choice, *value_choice), config, identify(config, digest))
-            if run.identity.run_fp in runs:
+            if _is_excluded(config, problems):
+                excluded.append(run.identity.name)
+            elif run.identity.run_fp in runs:
                 duplicates.append(run.identity.name)
-            runs.setdefault(run.identity.run_fp, run)
+            else:
+                runs[run.identity.run_fp] = run
     if problems:
         raise ConfigError(
             f"{problem} (in {count} of {total} runs)" if total > 1 else problem
             for problem, count in problems.items()
         )
-    return Plan(tuple(runs.values()), tuple(duplicates))
+    if not runs:
+        raise ConfigError(["sweep.exclude leaves no run; drop one of its entries"])
+    sweep = sweep_id(list(runs))
+    ordered = _order(list(runs.values()), sweep)
+    return Plan(tuple(ordered), tuple(duplicates), tuple(excluded), sweep)
+
+
+class State(Enum):
+    """What the store says of a planned run, and so what a sweep does about it."""
+
+    done = "finished before"
+    retry = "to be run again"
+    new = "to be run"
+    left = "never started, left out"
+
+
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """A planned run in the light of the store.
+
+    Attributes:
+        run: What is planned.
+        state: What is to be done about it.
+        stored: The finished run that is taken instead, if there is one.
+        seconds: Estimate from earlier runs; None where there are none.
+    """
+
+    run: PlannedRun
+    state: State
+    stored: "StoredRun | None"
+    seconds: float | None
+
+
+def assess(plan: Plan, stored: Sequence["StoredRun"]) -> list[Prospect]:
+    """Returns what is to be done about each run of a plan, in its order.
+
+    Args:
+        plan: The plan.
+        stored: All runs of the MLflow experiment, newest first.
+    """
+    finished: dict[tuple[str, ...], StoredRun] = {}
+    tried: set[tuple[str, ...]] = set()
+    seconds: dict[str, list[float]] = {}
+    match = plan.runs[0].config.sweep.match
+    for old in stored:
+        if old.tags.get("kind") != "run":
+            continue
+        if old.is_reusable():
+            finished.setdefault(_key(old.tags, old.params, match), old)
+            seconds.setdefault(old.tags["cell_fp"], []).append(old.metrics["total_seconds"])
+        else:
+            tried.add(_key(old.tags, old.params, match))
+    anyhow = [value for values in seconds.values() for value in values]
+
+    prospects = []
+    for run in plan.runs:
+        tags = {**run.identity.tags(), "version": __version__}
+        key = _key(tags, {"seed": str(run.config.seed)}, match)
+        resume = run.config.sweep.resume
+        done = finished.get(key) if resume is not Resume.off else None
+        if done:
+            state = State.done
+        elif key in tried:
+            state = State.retry
+        else:
+            state = State.left if resume is Resume.failed else State.new
+        known = seconds.get(run.identity.cell_fp, anyhow)
+        prospects.append(Prospect(run, state, done, fmean(known) if known else None))
+    return prospects
+
+
+def _key(tags: Mapping[str, str], params: Mapping[str, str], match: Match) -> tuple[str, ...]:
+    if match is Match.all:
+        return (tags["run_fp"],)
+    names = ("version", "cell_fp", "code_fp", "data_fp")
+    return (*(tags[name] for name in names), params["seed"])
+
+
+def _order(runs: Sequence[PlannedRun], shuffled_by: str) -> list[PlannedRun]:
+    by_seed: dict[int, list[PlannedRun]] = {}
+    for run in sorted(runs, key=lambda run: run.identity.run_fp):
+        by_seed.setdefault(run.config.seed, []).append(run)
+    generator = Random(shuffled_by)
+    for block in by_seed.values():
+        generator.shuffle(block)
+    return [run for seed in sorted(by_seed) for run in by_seed[seed]]
+
+
+def _is_excluded(config: RunConfig, problems: Counter[str]) -> bool:
+    flat = flatten(as_plain(config))
+    for partial in config.sweep.exclude:
+        for key in partial.keys() - flat.keys():
+            problems[f"sweep.exclude: {shown(key)}: no such key; there are: {', '.join(flat)}"] += 1
+    return any(
+        all(flat.get(key) == value for key, value in partial.items())
+        for partial in config.sweep.exclude
+    )
 
 
 def _choices(override: Override) -> list[str]:
@@ -114,7 +252,8 @@ def _choices(override: Override) -> list[str]:
                 "use choice(...), range(...), glob(...) or a,b,c"
             ]
         )
-    return [f"{key}={value}" for value in override.sweep_string_iterator()]
+    found = islice(override.sweep_string_iterator(), MAX_RUNS + 1)
+    return [f"{key}={value}" for value in found]
 
 
 def _is_group_choice(loader: ConfigLoader, override: Override) -> bool:
@@ -129,8 +268,8 @@ def _compose(
 ) -> DictConfig | None:
     try:
         composed = loader.load_sweep_config(master, list(choice))
-    except (HydraException, OmegaConfBaseException) as error:
-        problems[explain(error)] += 1
+    except Exception as error:  # noqa: BLE001 - OSError, ValueError, ...: what bad input leads to
+        problems[explain(error, choice)] += 1
         return None
     with open_dict(composed):
         del composed["hydra"]
@@ -138,10 +277,10 @@ def _compose(
 
 
 def _configure(
-    composed: DictConfig, parser: OverridesParser, choice: Sequence[str], problems: Counter[str]
+    composed: DictConfig, overrides: Sequence[Override], problems: Counter[str]
 ) -> RunConfig | None:
     config = OmegaConf.create(composed)
-    for override in _parsed(parser, choice):
+    for override in overrides:
         try:
             OmegaConf.update(config, override.key_or_group, override.value(), merge=True)
         except OmegaConfBaseException as error:
@@ -151,10 +290,6 @@ def _configure(
     except ConfigError as error:
         problems.update(error.problems)
     return None if problems else loaded
-
-
-def _parsed(parser: OverridesParser, choice: Sequence[str]) -> Iterator[Override]:
-    return (parser.parse_override(override) for override in choice)
 
 
 def _digest(

@@ -6,9 +6,12 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from statistics import fmean, stdev
+from typing import TYPE_CHECKING
 
 from mnist_bench.config import PublishedConfig
-from mnist_bench.fingerprint import Identity
+
+if TYPE_CHECKING:
+    from mnist_bench.plan import Prospect
 
 RUN_PAGE_METRICS = {
     "test_accuracy": ("test accuracy", ".4f"),
@@ -130,18 +133,24 @@ def leaderboard_csv(standings: Sequence[Standing]) -> str:
     return _csv(names, ([getattr(standing, name) for name in names] for standing in standings))
 
 
-def plan_csv(identities: Sequence[Identity]) -> str:
+def plan_csv(prospects: Sequence["Prospect"]) -> str:
     """Returns the runs of a plan, in their order, as CSV."""
-    rows = ([i.name, i.cell, i.run_fp, i.cell_fp] for i in identities)
-    return _csv(["name", "cell", "run_fp", "cell_fp"], rows)
+    rows = (
+        [p.run.identity.name, p.run.identity.cell, p.state.value, p.run.identity.run_fp]
+        for p in prospects
+    )
+    return _csv(["name", "cell", "state", "run_fp"], rows)
 
 
-def sweep_page(standings: Sequence[Standing], failures: Mapping[str, str]) -> str:
+def sweep_page(
+    standings: Sequence[Standing], failures: Mapping[str, str], missing: Sequence[str]
+) -> str:
     """Returns a sweep's description for its page in MLflow, as Markdown.
 
     Args:
         standings: The leaderboard.
         failures: Name of a failed run -> why.
+        missing: Names of the runs that were not begun or not ended.
     """
     rows = [[s.cell, str(s.seeds), *standing_cells(s)] for s in standings]
     parts = [
@@ -151,6 +160,8 @@ def sweep_page(standings: Sequence[Standing], failures: Mapping[str, str]) -> st
     ]
     if failures:
         parts.append(_table(["failed", "why"], [[name, why] for name, why in failures.items()]))
+    if missing:
+        parts.append(_table(["missing"], [[name] for name in missing]))
     return "\n\n".join(parts)
 
 

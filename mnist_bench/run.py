@@ -15,11 +15,11 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from mnist_bench import artifacts, data, environment, report
-from mnist_bench.config import RunConfig, as_plain, caveats, flatten, shown
+from mnist_bench.config import Resume, RunConfig, as_plain, caveats, flatten, shown
 from mnist_bench.fingerprint import Identity, identify
 
 if TYPE_CHECKING:
-    from mnist_bench.tracking import RunRecorder
+    from mnist_bench.tracking import RunRecorder, Store, StoredRun
     from mnist_bench.training import Epoch, RunResult
 
 EPOCH_METRICS = (
@@ -58,12 +58,14 @@ class RunSummary:
         name: Readable: the cell and the seed.
         metrics: Final metrics, and those of the last epoch; only the latter if it failed.
         failure: Empty, or why it failed, in a line.
+        stored: Whether it had been finished before, and was not trained again.
     """
 
     run_id: str
     name: str
     metrics: dict[str, float]
-    failure: str
+    failure: str = ""
+    stored: bool = False
 
 
 def execute(
@@ -71,9 +73,10 @@ def execute(
     overrides: Sequence[str],
     on_epoch: Callable[["Epoch"], None] = lambda epoch: None,
 ) -> RunSummary:
-    """Trains one cell with one seed and records it.
+    """Trains one cell with one seed and records it, unless that was done before.
 
-    A run that diverges or raises is recorded as FAILED and comes back as a summary that says why;
+    One process at a time trains a run; the others wait for it and take its result. A run that
+    diverges or raises is recorded as FAILED and comes back as a summary that says why;
     one that is interrupted is recorded as KILLED, and the interrupt goes on.
 
     Args:
@@ -91,34 +94,68 @@ def execute(
     from mnist_bench import tracking
 
     store = tracking.open_store(config.tracking.uri, config.tracking.experiment)
-    with _without_startup_noise():
-        from mnist_bench import training
+    if config.tracking.parent_run_id is None:
+        tracking.end_stale(store)  # a sweep has done that for all its runs
+    claim = tracking.Claim(store, identity.run_fp)
+    claim.take(wait=True)
+    try:
+        before = tracking.runs_of(store, "run_fp", identity.run_fp)
+        finished = next((run for run in before if run.is_reusable()), None)
+        if finished is not None and config.sweep.resume is not Resume.off:
+            membership = {"sweep_id": config.tracking.sweep_id, "study": config.study}
+            return take_stored(store, finished, **membership)
+        tags = _tags(config, identity, before)
+        recorder = tracking.RunRecorder(
+            store, identity.name, tags, _params(config), _numbers(config)
+        )
+        elder = recorder.elder(identity.run_fp)
+        if elder is None:
+            return _train(_Record(config, overrides, identity, dataset, recorder), began, on_epoch)
+        recorder.end("killed", {f"{tracking.PREFIX}duplicate_of": elder.run_id})
+    finally:
+        claim.release()
+    tracking.wait_for_end(store, elder.run_id)
+    return execute(config, overrides, on_epoch)
 
-        device = training.start_device()
 
-    tags = _tags(config, identity, device)
-    recorder = tracking.RunRecorder(store, identity.name, tags, _params(config), _numbers(config))
-    record = _Record(config, overrides, identity, dataset, recorder)
+def take_stored(
+    store: "Store", run: "StoredRun", *, sweep_id: str | None, study: str | None
+) -> RunSummary:
+    """Returns a finished run as the result of one that is asked for again.
 
+    It becomes a member of that one's sweep and study.
+    """
+    from mnist_bench import tracking
+
+    tracking.take_into(store, run, sweep_id=sweep_id, study=study)
+    return RunSummary(run.run_id, run.name, run.metrics, stored=True)
+
+
+def _train(record: "_Record", began: float, on_epoch: Callable[["Epoch"], None]) -> RunSummary:
     def after_epoch(epoch: "Epoch") -> None:
         record.epoch(epoch)
         on_epoch(epoch)
 
     try:
-        recorder.log_dataset(dataset.name, dataset.digest, _shapes(dataset))
-        result = training.train(config, dataset, after_epoch)
-        return record.result(result, began)
-    except training.Diverged as error:
-        return record.failure("diverged", error)
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is recorded and reported
-        return record.failure("error", error)
+        with _without_startup_noise():
+            from mnist_bench import training
+
+            device = training.start_device()
+        try:
+            record.start(device)
+            result = training.train(record.config, record.dataset, after_epoch)
+            return record.result(result, began)
+        except training.Diverged as error:
+            return record.failure("diverged", error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is recorded and reported
+            return record.failure("error", error)
+        finally:
+            # The programs and weights of a run hang in reference cycles, hundreds of megabytes.
+            training.forget_models()
+            gc.collect()
     except BaseException:
-        recorder.end("killed", {})
+        record.recorder.end("killed", {})
         raise
-    finally:
-        # The programs and weights of a run hang in reference cycles, hundreds of megabytes each.
-        training.forget_models()
-        gc.collect()
 
 
 @dataclass(slots=True)
@@ -132,12 +169,18 @@ class _Record:
     recorder: "RunRecorder"
     epochs: list[dict[str, Any]] = field(default_factory=list)
 
+    def start(self, device: str) -> None:
+        """Records what the run works on, before it is trained."""
+        self.recorder.log_dataset(self.dataset.name, self.dataset.digest, _shapes(self.dataset))
+        self.recorder.set_tag("mnist_bench.device", device)
+
     def epoch(self, epoch: "Epoch") -> None:
         """Records one epoch."""
         metrics = {key: getattr(epoch, key) for key in EPOCH_METRICS}
         self.epochs.append({"epoch": epoch.number, **metrics})
-        steps_before = (epoch.number - 1) * epoch.steps
-        self.recorder.log_epoch(epoch.number, metrics, epoch.step_losses.tolist(), steps_before)
+        self.recorder.log_epoch(
+            epoch.number, metrics, epoch.step_losses.tolist(), epoch.examples.tolist()
+        )
 
     def result(self, result: "RunResult", began: float) -> RunSummary:
         """Records a training that went to its end, and last of all that the run is complete."""
@@ -150,7 +193,9 @@ class _Record:
             files = [str(path.relative_to(folder)) for path in _files(folder)]
             self.recorder.log_artifacts(folder)
         if _logs_model(self.config):
-            self.recorder.log_model(result.model, _requirements())
+            from mnist_bench.models import portable
+
+            self.recorder.log_model(portable(result.model), _requirements())
         metrics = {
             **{key: float(getattr(result, key)) for key in RESULT_METRICS},
             **self._best_validation(),
@@ -171,7 +216,7 @@ class _Record:
             links={file: self.recorder.artifact_link(file) for file in files},
         )
         self.recorder.finish(metrics, {"mlflow.note.content": page})
-        return RunSummary(self.recorder.run_id, self.identity.name, {**last, **metrics}, "")
+        return RunSummary(self.recorder.run_id, self.identity.name, {**last, **metrics})
 
     def failure(self, reason: str, error: Exception) -> RunSummary:
         """Records why a run gave no result, with its curves up to there."""
@@ -213,26 +258,35 @@ class _Record:
         return {"best_val_accuracy": best["val_accuracy"], "best_val_epoch": best["epoch"]}
 
 
-def _tags(config: RunConfig, identity: Identity, device: str) -> dict[str, str]:
+def _tags(config: RunConfig, identity: Identity, before: Sequence["StoredRun"]) -> dict[str, str]:
+    """Returns the tags of a run that starts.
+
+    Args:
+        config: Its settings.
+        identity: What it is.
+        before: Earlier runs of the same identity, newest first.
+    """
     here = environment.describe()
+    finished = any(run.is_reusable() for run in before)
     facts = {
         "kind": "run",
         **identity.tags(),
         "study": config.study or "",
         "sweep_id": config.tracking.sweep_id or "",
-        "timing": "exclusive",
+        "timing": config.tracking.timing.value,
         "compiled": "fresh",
         "caveats": ",".join(caveats(config.data)),
         **here.versions,
         "cpu": here.cpu,
         "cores": str(here.cores),
         "threads": str(here.threads),
-        "device": device,
         "git_commit": here.git_commit,
         "git_dirty": str(here.git_dirty).lower() if here.git_commit else "",
         f"sweep.{config.tracking.sweep_id}": "1" if config.tracking.sweep_id else "",
         f"in_study.{config.study}": "1" if config.study else "",
     }
+    if before:
+        facts |= {"replicate": "1"} if finished else {"retry_of": before[0].run_id}
     tags = {f"mnist_bench.{key}": value for key, value in facts.items() if value}
     if config.tracking.parent_run_id:
         tags["mlflow.parentRunId"] = config.tracking.parent_run_id
@@ -262,8 +316,7 @@ def _logs_model(config: RunConfig) -> bool:
 
 def _requirements() -> list[str]:
     versions = environment.describe().versions
-    names = {"version": "mnist-bench", "tensorflow": "tensorflow", "keras": "keras"}
-    return [f"{package}=={versions[name]}" for name, package in names.items()]
+    return [f"{name}=={versions[name]}" for name in ("tensorflow", "keras", "numpy")]
 
 
 def _shapes(dataset: data.Dataset) -> dict[str, tuple[int, ...]]:

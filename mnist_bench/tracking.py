@@ -19,13 +19,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+from uuid import uuid4
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 
 import mlflow
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from mlflow.entities import (
     Dataset,
     DatasetInput,
@@ -40,18 +41,24 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.tracking import MlflowClient
 from mlflow.types import Schema, TensorSpec
+from sqlalchemy.exc import SQLAlchemyError
+
+from mnist_bench.environment import process_is_gone, this_process
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PREFIX = "mnist_bench."
 DEFAULT_URI = "sqlite:///mlflow.db"
+HEARTBEAT_SECONDS = 60
+"""A run on another host that was silent for longer, and for five epochs, is taken for dead."""
 PAGE = 1_000
 """Runs that one search returns."""
 BATCH_LOSS_POINTS = 200
 """Most points of `batch_loss` an epoch."""
 
 REQUIRED_METRICS = (
+    "total_seconds",
     "test_accuracy",
     "test_loss",
     "train_seconds",
@@ -106,14 +113,54 @@ def open_store(uri: str | None, experiment: str) -> Store:
     path = _sqlite_path(absolute)
     with _store_errors(absolute):
         mlflow.set_tracking_uri(absolute)
-        client = MlflowClient(absolute)
         if path is None:
+            client = MlflowClient(absolute)
             return Store(absolute, client, _experiment_id(client, experiment, None), experiment)
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock"):
+            client = MlflowClient(absolute)  # makes the tables
             experiment_id = _experiment_id(client, experiment, path.parent / "mlruns")
             _use_write_ahead_log(path)
         return Store(absolute, client, experiment_id, experiment)
+
+
+class Claim:
+    """The right to train a run, or to lead a sweep, which one process at a time has.
+
+    Beside a store in a file it is a lock of the operating system, which ends with the process that
+    holds it, however that ends. A store behind a server has no place for one: there the run that
+    was made first goes on (see `RunRecorder.elder`).
+    """
+
+    def __init__(self, store: Store, name: str) -> None:
+        path = _sqlite_path(store.uri)
+        self._lock = None if path is None else FileLock(f"{path}.claims/{name}.lock")
+        if path is not None:
+            Path(f"{path}.claims").mkdir(exist_ok=True)
+
+    def take(self, *, wait: bool) -> bool:
+        """Returns whether the claim is held now; waits for another process to give it up."""
+        if self._lock is None:
+            return True
+        try:
+            self._lock.acquire(timeout=-1 if wait else 0)
+        except Timeout:
+            return False
+        return True
+
+    def release(self) -> None:
+        """Gives the claim up."""
+        if self._lock is not None:
+            self._lock.release()
+
+
+def is_claimed(store: Store, name: str) -> bool:
+    """Returns whether another process holds a claim at this moment."""
+    claim = Claim(store, name)
+    if not claim.take(wait=False):
+        return True
+    claim.release()
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +175,7 @@ class StoredRun:
         params: As text, by configuration key.
         metrics: The last value of each.
         tags: Those of this program, without their prefix.
-        parent_run_id: Of the sweep that it belongs to; empty for none.
+        parent_run_id: Of the sweep that it was started by; empty for none.
     """
 
     run_id: str
@@ -170,6 +217,20 @@ def open_existing(uri: str | None) -> MlflowClient:
         client = MlflowClient(absolute)
         client.search_experiments(max_results=1)
         return client
+
+
+def runs_if_any(uri: str | None, experiment: str) -> list[StoredRun]:
+    """Returns all runs of an experiment; none if it, or the store, does not exist.
+
+    Raises:
+        TrackingError: If the store is there and cannot be read.
+    """
+    path = _sqlite_path(absolute_uri(uri))
+    if path is not None and not path.is_file():
+        return []
+    client = open_existing(uri)
+    found = client.get_experiment_by_name(experiment)
+    return [] if found is None else find_runs(client, [found.experiment_id])
 
 
 def find_runs(
@@ -242,6 +303,73 @@ def log_texts(client: MlflowClient, run_id: str, texts: Mapping[str, str]) -> No
             client.log_text(run_id, text, path)
 
 
+def runs_of(store: Store, key: str, value: str) -> list[StoredRun]:
+    """Returns the runs with this tag of this program's, newest first."""
+    return find_runs(store.client, [store.experiment_id], f"tags.`{PREFIX}{key}` = '{value}'")
+
+
+def take_into(store: Store, run: StoredRun, *, sweep_id: str | None, study: str | None) -> None:
+    """Tags a finished run as a member of a sweep and of a study that found it there already.
+
+    Membership adds up: the run stays in whatever it was in before.
+    """
+    wanted = {f"sweep.{sweep_id}": sweep_id, f"in_study.{study}": study}
+    tags = [
+        RunTag(f"{PREFIX}{tag}", "1")
+        for tag, member in wanted.items()
+        if member and tag not in run.tags
+    ]
+    if tags:
+        store.client.log_batch(run.run_id, tags=tags)
+
+
+def end_stale(store: Store) -> list[StoredRun]:
+    """Ends all runs and sweeps that the store holds for running and that nobody runs any more.
+
+    They become KILLED; MLflow itself would leave them RUNNING for ever. Several processes may do
+    this at once.
+
+    Returns:
+        What was ended.
+    """
+    running = find_runs(store.client, [store.experiment_id], "attributes.status = 'RUNNING'")
+    return [run for run in running if _end_if_stale(store, run)]
+
+
+def _end_if_stale(store: Store, run: StoredRun) -> bool:
+    if "claim" not in run.tags:
+        return False  # not one of this program's
+    claim = Claim(store, run.tags["claim"])
+    if not claim.take(wait=False):
+        return False
+    try:
+        # Read again: it may have ended, by itself or by another process, before the claim was had.
+        if store.client.get_run(run.run_id).info.status != "RUNNING" or not _is_gone(store, run):
+            return False
+        store.client.log_batch(run.run_id, tags=[RunTag(f"{PREFIX}failure", "killed")])
+        store.client.set_terminated(run.run_id, "KILLED")
+        return True
+    finally:
+        claim.release()
+
+
+def wait_for_end(store: Store, run_id: str) -> None:
+    """Returns when a run that another process trains has ended, or that process has."""
+    while store.client.get_run(run_id).info.status == "RUNNING":
+        end_stale(store)
+        time.sleep(2)
+
+
+def _is_gone(store: Store, run: StoredRun) -> bool:
+    if _sqlite_path(store.uri) is not None:
+        return True  # its claim was free
+    gone = process_is_gone(run.tags["process"])
+    if gone is not None:
+        return gone
+    seconds = time.time() - int(run.tags["heartbeat"]) / 1000
+    return seconds > max(HEARTBEAT_SECONDS, 5 * run.metrics.get("epoch_seconds", 0.0))
+
+
 def _stored_run(run: Run) -> StoredRun:
     return StoredRun(
         run_id=run.info.run_id,
@@ -263,7 +391,7 @@ def _stored_run(run: Run) -> StoredRun:
 def _store_errors(uri: str) -> Iterator[None]:
     try:
         yield
-    except (MlflowException, OSError, sqlite3.Error) as error:
+    except (MlflowException, SQLAlchemyError, OSError, sqlite3.Error) as error:
         message = re.sub(r"\s+", " ", str(error))[:300]
         raise TrackingError(
             f"tracking.uri: cannot use {_described(uri)}: {message}; "
@@ -307,6 +435,7 @@ class RunRecorder:
         params: Mapping[str, Any],
         metrics: Mapping[str, float],
     ) -> None:
+        # Whoever makes a recorder holds the claim on the run's identity.
         self._store = store
         self.clock = Clock()
         with stopwatch(self.clock):
@@ -342,15 +471,15 @@ class RunRecorder:
         number: int,
         metrics: Mapping[str, float | None],
         step_losses: Sequence[float],
-        first_step: int,
+        examples: Sequence[int],
     ) -> None:
         """Records one epoch in one request.
 
         Args:
             number: The epoch, 1-based: the step of its metrics.
             metrics: Key -> value; what is None or not finite is left out.
-            step_losses: Mean loss of the epoch's examples up to each of its steps.
-            first_step: Steps of all epochs before.
+            step_losses: Mean loss of the epoch's examples up to each of its steps; may be empty.
+            examples: Examples of the epoch up to each of its steps.
         """
         now = _milliseconds()
         rows = [
@@ -359,11 +488,39 @@ class RunRecorder:
             if value is not None and math.isfinite(value)
         ]
         rows += [
-            Metric("batch_loss", loss, now, first_step + step)
-            for step, loss in thin_losses(step_losses, BATCH_LOSS_POINTS)
+            Metric("batch_loss", loss, now, (number - 1) * len(examples) + step)
+            for step, loss in thin_losses(step_losses, examples, BATCH_LOSS_POINTS)
         ]
         with stopwatch(self.clock):
-            self._store.client.log_batch(self.run_id, metrics=rows)
+            heartbeat = RunTag(f"{PREFIX}heartbeat", str(now))
+            self._store.client.log_batch(self.run_id, metrics=rows, tags=[heartbeat])
+
+    def elder(self, run_fp: str) -> StoredRun | None:
+        """Returns a living run of the same identity that was made before this one, if there is one.
+
+        Where there are no locks, two processes may have begun one run at the same time; then the
+        first goes on, by time and, within a millisecond, by id.
+        """
+        if _sqlite_path(self._store.uri) is not None:
+            return None
+        same = find_runs(
+            self._store.client,
+            [self._store.experiment_id],
+            f"attributes.status = 'RUNNING' and tags.`{PREFIX}run_fp` = '{run_fp}'",
+        )
+        [mine] = [run for run in same if run.run_id == self.run_id]
+        elders = [
+            run
+            for run in same
+            if (run.start_ms, run.run_id) < (mine.start_ms, mine.run_id)
+            and not _is_gone(self._store, run)
+        ]
+        return min(elders, key=lambda run: (run.start_ms, run.run_id), default=None)
+
+    def set_tag(self, key: str, value: str) -> None:
+        """Sets one tag."""
+        with stopwatch(self.clock):
+            self._store.client.set_tag(self.run_id, key, value)
 
     def log_artifacts(self, folder: Path) -> None:
         """Copies a folder's content to the run's artifacts."""
@@ -386,9 +543,13 @@ class RunRecorder:
             outputs=Schema([TensorSpec(float32, (-1, 10))]),
         )
         with stopwatch(self.clock):
+            # Made by hand, since MLflow itself would put it into its default experiment.
+            logged = self._store.client.create_logged_model(
+                self._store.experiment_id, name="model", source_run_id=self.run_id
+            )
             Model.log(
                 artifact_path=None,
-                name="model",
+                model_id=logged.model_id,
                 flavor=mlflow_keras,
                 run_id=self.run_id,
                 model=model,
@@ -444,10 +605,10 @@ class SweepRecorder:
 
     def __init__(self, store: Store, name: str, tags: Mapping[str, str]) -> None:
         self._store = store
-        run = store.client.create_run(
-            store.experiment_id, run_name=name, tags={**tags, "mlflow.source.name": "mnist_bench"}
-        )
-        self.run_id: str = run.info.run_id
+        name_of_claim = f"sweep-{uuid4().hex}"
+        self._claim = Claim(store, name_of_claim)
+        self._claim.take(wait=False)
+        self.run_id = _create_run(store, name, tags, name_of_claim)
 
     def log_text(self, path: str, text: str) -> None:
         """Keeps a text as an artifact."""
@@ -468,28 +629,45 @@ class SweepRecorder:
         """
         self._store.client.set_tag(self.run_id, "mlflow.note.content", page)
         self._store.client.set_terminated(self.run_id, status)
+        self._claim.release()
 
 
-def thin_losses(step_losses: Sequence[float], points: int) -> list[tuple[int, float]]:
-    """Returns at most `points` pairs of step and mean loss over the steps since the pair before.
+def _create_run(store: Store, name: str, tags: Mapping[str, str], claim: str) -> str:
+    signs_of_life = {
+        f"{PREFIX}claim": claim,
+        f"{PREFIX}process": this_process(),
+        f"{PREFIX}heartbeat": str(_milliseconds()),
+        "mlflow.source.name": "mnist_bench",
+    }
+    run = store.client.create_run(
+        store.experiment_id, run_name=name, tags={**tags, **signs_of_life}
+    )
+    return str(run.info.run_id)
+
+
+def thin_losses(
+    running_means: Sequence[float], examples: Sequence[int], points: int
+) -> list[tuple[int, float]]:
+    """Returns at most `points` pairs of step and mean loss over the examples since the pair before.
 
     Args:
-        step_losses: (steps,) the mean over the first 1, 2, ... steps, as Keras reports it.
+        running_means: (steps,) the mean over all examples up to each step, as Keras reports it.
+        examples: (steps,) how many examples that is.
         points: At least 1.
 
     Returns:
-        (step, loss), 1-based, in order; the first that is not finite and all after it are left out.
+        (step, loss), 1-based, in order, up to the first that is not finite.
     """
-    steps = len(step_losses)
+    steps = len(running_means)
     stride = max(1, math.ceil(steps / points))
     thinned = []
-    before, total_before = 0, 0.0
-    for end in sorted({*range(stride, steps + 1, stride), steps} - {0}):
-        total = float(step_losses[end - 1]) * end
-        if not math.isfinite(total):
+    seen, total = 0, 0.0
+    for step in sorted({*range(stride, steps + 1, stride), steps} - {0}):
+        now_seen, now_total = examples[step - 1], running_means[step - 1] * examples[step - 1]
+        if not math.isfinite(now_total):
             break
-        thinned.append((end, (total - total_before) / (end - before)))
-        before, total_before = end, total
+        thinned.append((step, (now_total - total) / (now_seen - seen)))
+        seen, total = now_seen, now_total
     return thinned
 
 

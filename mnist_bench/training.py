@@ -28,7 +28,7 @@ class Epoch:
 
     Attributes:
         number: 1-based.
-        steps: Optimizer steps of an epoch.
+        examples: (steps,) examples up to and with each optimizer step.
         epoch_seconds: The steps and the data order; evaluation is not in it.
         step_losses: (steps,) float64 running mean of the loss, or empty (see
             `engine.TrainMetrics`).
@@ -36,7 +36,7 @@ class Epoch:
     """
 
     number: int
-    steps: int
+    examples: NDArray[np.int64]
     train_loss: float
     train_accuracy: float
     val_loss: float | None
@@ -106,6 +106,8 @@ def train(
     compiled = time.perf_counter()
 
     rows = len(dataset.train.labels)
+    steps = -(-rows // config.train.batch_size)
+    examples = np.minimum(np.arange(1, steps + 1) * config.train.batch_size, rows)
     epochs: list[Epoch] = []
     eval_seconds = 0.0
     for number in range(1, config.train.epochs + 1):
@@ -120,7 +122,7 @@ def train(
         eval_seconds += time.perf_counter() - trained
         epoch = Epoch(
             number=number,
-            steps=-(-rows // config.train.batch_size),
+            examples=examples,
             train_loss=metrics.loss,
             train_accuracy=metrics.accuracy,
             val_loss=val_loss,

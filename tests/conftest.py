@@ -1,0 +1,62 @@
+"""Shared by all tests: one small sweep, trained once by the real command line."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from mnist_bench import tracking
+
+SMALL = ("data.train_limit=600", "train.epochs=2", "train.batch_size=64")
+
+
+@dataclass(frozen=True)
+class Cli:
+    """Runs the program as its users do."""
+
+    folder: Path
+
+    def __call__(
+        self, *arguments: str, code: int | None = 0, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "mnist_bench", *arguments],
+            cwd=self.folder,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        if code is not None:
+            assert done.returncode == code, done.stdout + done.stderr
+        return done
+
+    def runs(self, experiment: str = "mnist_bench") -> list[tracking.StoredRun]:
+        store = tracking.open_existing(f"sqlite:///{self.folder}/mlflow.db")
+        found = store.get_experiment_by_name(experiment)
+        return tracking.find_runs(store, [found.experiment_id])
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    """The program in an empty folder."""
+    return Cli(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Cli:
+    """A store with a sweep over styles and optimizers; read it, do not write to it."""
+    cli = Cli(tmp_path_factory.mktemp("trained"))
+    cli(
+        "-m",
+        "grid=none",
+        "model.style=sequential_add,sequential_list,functional,subclass",
+        "model.hidden_units=[16,8]",
+        "optimizer=adam,rmsprop",
+        *SMALL,
+    )
+    return cli
