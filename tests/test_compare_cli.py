@@ -13,11 +13,11 @@ ALL_FORMATS = ("text", "markdown", "json", "csv", "junit", "html")
 RATES = ("--ignore", "optimizer.learning_rate")
 
 
-def run(folder, *arguments, **environment):
+def run(folder, *arguments):
     return subprocess.run(
         [sys.executable, "-m", "mnist_bench", *arguments],
         cwd=folder,
-        env=os.environ | environment,
+        env={k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"},
         capture_output=True,
         text=True,
         timeout=300,
@@ -30,6 +30,12 @@ def only(folder, *arguments, code):
     done = run(folder, "compare", *arguments)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout if code in (0, 1, 3) else done.stderr
+
+
+def enter(folder, monkeypatch):
+    """Goes to a folder; MLflow keeps the last store of a process in the variable."""
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
 
 @pytest.fixture(scope="session")
@@ -154,7 +160,7 @@ def test_what_is_refused_is_one_line_and_exit_2(trained, monkeypatch, capfd, arg
     # In this process, since starting one for each would take a minute.
     from mnist_bench.compare_cli import main
 
-    monkeypatch.chdir(trained)
+    enter(trained, monkeypatch)
     assert main(arguments) == 2
     out, error = capfd.readouterr()
     assert out == ""
@@ -166,7 +172,7 @@ def test_what_is_refused_is_one_line_and_exit_2(trained, monkeypatch, capfd, arg
 def test_info_takes_a_metric_from_the_gates(trained, monkeypatch, capfd):
     from mnist_bench.compare_cli import main
 
-    monkeypatch.chdir(trained)
+    enter(trained, monkeypatch)
     infos = [f"{name}:info" for name in ("test_accuracy", "test_loss")]
     arguments = ["good.json", "bad.json", *RATES, "--format", "json"]
     arguments += [word for info in infos for word in ("--metric", info)]
