@@ -137,7 +137,7 @@ def figures(row: Judged, title: str) -> tuple[str, ...]:
         _center(row, row.candidate),
         "" if row.change is None else metric.show_change(row.change),
         interval,
-        "" if row.adjusted_p is None else f"{row.adjusted_p:.3f}",
+        "" if row.adjusted_p is None else show_p(row.adjusted_p),
         _verdict(row),
     )
 
@@ -158,10 +158,15 @@ def _verdict(row: Judged) -> str:
     if row.mcnemar is not None:
         test = row.mcnemar
         parts.append(
-            f"McNemar p {test.p:.3f}: {test.lost} images lost, {test.gained} gained, "
+            f"McNemar p {show_p(test.p)}: {test.lost} images lost, {test.gained} gained, "
             f"churn {test.churn:.2%}"
         )
     return f"{row.verdict} ({'; '.join(parts)})" if parts else str(row.verdict)
+
+
+def show_p(p: float) -> str:
+    """Returns a p that is never shown as 0."""
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def tone_of(row: Judged) -> Tone:
@@ -238,7 +243,9 @@ def footnotes(comparison: Comparison) -> list[str]:
                 f"{share:.1%}; it is common to both sides."
             )
     if any(r.p == 0 for p in comparison.pairings for r in p.rows()):
-        notes.append("p 0.000 where nothing varies between seeds: the t test leans on a spread.")
+        notes.append(
+            "Where nothing varies between seeds any difference has p 0: the t test leans on a spread."
+        )
     if options.ignore:
         notes.append(f"Changed on purpose: {', '.join(map(shown, options.ignore))}.")
     return notes

@@ -78,7 +78,7 @@ def test_text_is_aligned_and_says_who_what_and_why():
     assert "test_accuracy (gated, margin m = 0.2 pp)" in lines
     row = next(line for line in lines if line.startswith("  cell "))
     assert " ".join(row.split()) == (
-        "cell 98.00 % ± 0.10 96.00 % ± 0.10 -2.00 pp [-2.23 pp, -1.77 pp] 0.000 REGRESSED"
+        "cell 98.00 % ± 0.10 96.00 % ± 0.10 -2.00 pp [-2.23 pp, -1.77 pp] <0.001 REGRESSED"
     )
     titles = next(line for line in lines if "verdict" in line)
     assert titles.index("verdict") == row.index("REGRESSED")
