@@ -244,7 +244,7 @@ def footnotes(comparison: Comparison) -> list[str]:
             )
     if any(r.p == 0 for p in comparison.pairings for r in p.rows()):
         notes.append(
-            "Where nothing varies between seeds any difference has p 0: the t test leans on a spread."
+            "Where nothing varies between seeds, any difference has p 0: the t test needs a spread."
         )
     if options.ignore:
         notes.append(f"Changed on purpose: {', '.join(map(shown, options.ignore))}.")
