@@ -212,7 +212,7 @@ def _x_axis(svg: ElementTree.Element, axis: _Axis, top: float, bottom: float, la
 
 
 def _label(svg: ElementTree.Element, label: str, y: float, classes: str) -> None:
-    limit = LABELS // 6
+    limit = LABELS // 7
     shortened = label if len(label) <= limit else f"{label[: limit - 1]}…"
     text = _text(svg, LABELS - 10, y + 4, shortened, f"end{classes}")
     ElementTree.SubElement(text, "title").text = label
