@@ -133,13 +133,13 @@ def task(composed: "DictConfig") -> "RunSummary":
     """
     from hydra.core.hydra_config import HydraConfig
 
-    overrides = recordable_overrides(HydraConfig.get().overrides.task)
+    typed = HydraConfig.get().overrides.task
     if composed.tracking.parent_run_id is not None:
         from mnist_bench.run import execute
 
-        return execute(load(composed), overrides)
+        return execute(load(composed), recordable_overrides(typed))
     with _refusals():
-        summary = _single_run(load(composed), overrides)
+        summary = _single_run(load(composed), recordable_overrides(typed))
     if summary.failure:
         sys.exit(FAILED)
     return summary
@@ -218,26 +218,27 @@ def _was_composed(error: Exception) -> bool:
 
 
 def _all_problems(arguments: Sequence[str], error: Exception) -> Sequence[str]:
-    """Returns what is wrong with the overrides; Hydra itself stops at the first."""
+    """Returns what is wrong with the overrides; Hydra itself stops at the first bad value."""
     from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
     from hydra.types import RunMode
+    from omegaconf.errors import OmegaConfBaseException
 
     from mnist_bench.plan import make_plan
 
+    first = explain(error, arguments)
+    if not isinstance(error.__cause__, OmegaConfBaseException):
+        return [first]
     overrides = [a for a in arguments if re.match(r"[^-]*=", a) and "hydra" not in a]
     with initialize_config_dir(version_base="1.3", config_dir=str(resource_dir("conf"))):
         loader = GlobalHydra.instance().config_loader()
         sweep = loader.load_configuration("config", overrides=[], run_mode=RunMode.MULTIRUN)
-        first = explain(error, arguments)
         try:
             make_plan(loader, sweep, {}, overrides, lambda data: data.name.value)
         except ConfigError as found:
             known = any(problem.startswith(first) for problem in found.problems)
             return found.problems if known else [first, *found.problems]
-        except Exception:  # noqa: BLE001 - what befell Hydra befalls a plan as well
-            return [first]
-    return [first]
+    return [first]  # of a key of Hydra's own
 
 
 def _refuse_hostile(arguments: Sequence[str]) -> None:

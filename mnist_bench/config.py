@@ -526,7 +526,7 @@ def as_plain(config: RunConfig) -> dict[str, Any]:
     Folders, credentials and hosts are left out: a record says which file or kind of store it was,
     not where somebody's home is. What the sweeper passes to its runs is left out too.
     """
-    plain: dict[str, Any] = _enums_to_values(asdict(config))
+    plain: dict[str, Any] = _plain(asdict(config))
     if config.data.path is not None:
         plain["data"]["path"] = Path(config.data.path).name
     if config.tracking.uri is not None:
@@ -601,7 +601,8 @@ def explain(error: Exception, overrides: Sequence[str] = ()) -> str:
     if hint is not None and (isinstance(cause, ValidationError) or "merge" in message):
         got = _quoted(cause.value) if isinstance(cause, ValidationError) else "something else"
         return f"{key} must be {_kind(hint)}, got {got}"
-    return f"{key}: {shown(message, limit=1_000)}" if key else shown(message, limit=1_000)
+    subject = key or shown(" ".join(overrides))
+    return f"{subject}: {shown(message, limit=1_000)}" if subject else shown(message, limit=1_000)
 
 
 def shown(value: object, limit: int = MAX_SHOWN_CHARACTERS) -> str:
@@ -666,6 +667,8 @@ def _kind(hint: Any) -> str:
         return f"{_kind(inner[0])}, or null"
     if get_origin(hint) is list:
         return f"a list, each item {_kind(inner[0])}"
+    if get_origin(hint) is dict:
+        return "a mapping such as {train.epochs:5}"
     if isinstance(hint, type) and issubclass(hint, Enum):
         return f"one of {', '.join(hint.__members__)}"
     if is_dataclass(hint):
@@ -689,14 +692,15 @@ def _is_splittable(uri: str) -> bool:
     return True
 
 
-def _enums_to_values(value: Any) -> Any:
+def _plain(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, dict):
-        return {key: _enums_to_values(item) for key, item in value.items()}
+        return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_enums_to_values(item) for item in value]
-    return value
+        return [_plain(item) for item in value]
+    # -0.0 and 0.0 are one value, but two in JSON.
+    return value + 0.0 if isinstance(value, float) else value
 
 
 def _root_problems(seed: int, study: str | None) -> list[str | None]:

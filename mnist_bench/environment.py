@@ -78,11 +78,13 @@ def this_process() -> str:
 def process_is_gone(recorded: str) -> bool | None:
     """Returns whether a process of `this_process` has ended; None if it ran on another host.
 
-    After a reboot, everything that ran before is gone.
+    None as well for what is no such record: a store may hold anything. After a reboot, everything
+    that ran before is gone.
     """
-    host, boot, number, start = recorded.split(":")
-    if host != _host():
+    parts = recorded.split(":")
+    if len(parts) != 4 or parts[0] != _host():
         return None
+    host, boot, number, start = parts
     if f"{host}:{boot}" != _host_and_boot() or not number.isdigit():
         return True
     try:
@@ -150,7 +152,11 @@ def _git_state(folder: Path) -> tuple[str, bool]:
 def _git(folder: Path, *arguments: str) -> str:
     try:
         done = subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False
+            # Named, since variables that git sets for its hooks would win over the folder.
+            ["git", f"--git-dir={folder / '.git'}", f"--work-tree={folder}", *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
         )
     except FileNotFoundError:
         return ""

@@ -148,8 +148,8 @@ def cell_label(config: RunConfig, data_digest: str) -> str:
         plain["optimizer"]["name"],
         f"b{train['batch_size']}",
     ]
-    if data["name"] == "custom":
-        parts.append(f"custom-{data_digest[:8]}")
+    if config.data.path is not None:
+        parts.append(f"{data['name']}-{data_digest[:8]}")
     elif data["name"] != defaults["data"]["name"]:
         parts.append(data["name"])
     named = {"style", "hidden_units", "name", "batch_size", "path"}

@@ -2,8 +2,9 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from enum import Enum
 from itertools import islice, product
 from random import Random
@@ -117,12 +118,15 @@ def make_plan(
     runs: dict[str, PlannedRun] = {}
     duplicates: list[str] = []
     excluded: list[str] = []
+    excluding: set[str] = set()
+    known: set[str] = set()
     total = 0
     for group_choice in product(*groups):
-        composed = _compose(loader, master, group_choice, problems)
+        composed = _compose(loader, master, group_choice)
         for value_choice in product(*values):
             total += 1
-            if composed is None:
+            if isinstance(composed, str):
+                problems[composed] += 1
                 continue
             found = Counter[str]()
             config = _configure(composed, [parsed[text] for text in value_choice], found)
@@ -131,12 +135,17 @@ def make_plan(
             if config is None or not digest:
                 continue
             run = PlannedRun((*group_choice, *value_choice), config, identify(config, digest))
-            if _is_excluded(config, problems):
+            flat = flatten(as_plain(config))
+            known |= flat.keys()
+            excluding.update(*config.sweep.exclude)
+            if _is_excluded(flat, config.sweep.exclude):
                 excluded.append(run.identity.name)
             elif run.identity.run_fp in runs:
                 duplicates.append(run.identity.name)
             else:
                 runs[run.identity.run_fp] = run
+    # A key may belong to one optimizer of several.
+    problems.update(dict.fromkeys((_unknown(key, known) for key in excluding - known), total))
     if problems:
         raise ConfigError(
             f"{problem} (in {count} of {total} runs)" if total > 1 else problem
@@ -230,15 +239,17 @@ def _order(runs: Sequence[PlannedRun], shuffled_by: str) -> list[PlannedRun]:
     return [run for seed in sorted(by_seed) for run in by_seed[seed]]
 
 
-def _is_excluded(config: RunConfig, problems: Counter[str]) -> bool:
-    flat = flatten(as_plain(config))
-    for partial in config.sweep.exclude:
-        for key in partial.keys() - flat.keys():
-            problems[f"sweep.exclude: {shown(key)}: no such key; there are: {', '.join(flat)}"] += 1
+def _is_excluded(flat: Mapping[str, Any], exclude: Sequence[Mapping[str, Any]]) -> bool:
     return any(
-        all(flat.get(key) == value for key, value in partial.items())
-        for partial in config.sweep.exclude
+        all(key in flat and flat[key] == value for key, value in partial.items())
+        for partial in exclude
     )
+
+
+def _unknown(key: str, known: Iterable[str]) -> str:
+    near = get_close_matches(key, known, n=1)
+    advice = f"did you mean {near[0]}?" if near else "`--cfg job` shows all"
+    return f"sweep.exclude: {shown(key)}: no such key; {advice}"
 
 
 def _choices(override: Override) -> list[str]:
@@ -263,14 +274,12 @@ def _is_group_choice(loader: ConfigLoader, override: Override) -> bool:
     )
 
 
-def _compose(
-    loader: ConfigLoader, master: DictConfig, choice: Sequence[str], problems: Counter[str]
-) -> DictConfig | None:
+def _compose(loader: ConfigLoader, master: DictConfig, choice: Sequence[str]) -> DictConfig | str:
+    """Returns the configuration, or what is wrong."""
     try:
         composed = loader.load_sweep_config(master, list(choice))
     except Exception as error:  # noqa: BLE001 - OSError, ValueError, ...: what bad input leads to
-        problems[explain(error, choice)] += 1
-        return None
+        return explain(error, choice)
     with open_dict(composed):
         del composed["hydra"]
     return composed
@@ -284,7 +293,7 @@ def _configure(
         try:
             OmegaConf.update(config, override.key_or_group, override.value(), merge=True)
         except OmegaConfBaseException as error:
-            problems[explain(error)] += 1
+            problems[explain(error, [str(override.input_line)])] += 1
     try:
         loaded = load(config)
     except ConfigError as error:

@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from statistics import fmean, stdev
@@ -51,7 +52,7 @@ def run_page(
     """
     theirs = _published_metrics(published)
     header = ["", "this run"] + (["published"] if published else [])
-    rows = [[f"**{cell}**", f"seed {seed}"] + ([published.source] if published else [])]
+    rows = [[f"**{cell}**", f"seed {seed}"] + ([_verbatim(published.source)] if published else [])]
     for key, (name, form) in RUN_PAGE_METRICS.items():
         if key not in metrics:
             continue
@@ -67,7 +68,7 @@ def run_page(
 
 def failed_run_page(*, cell: str, seed: int, failure: str) -> str:
     """Returns the description of a run that gave no result, as Markdown."""
-    rows = [[f"**{cell}**", f"seed {seed}"], ["**failed**", failure]]
+    rows = [[f"**{cell}**", f"seed {seed}"], ["**failed**", _verbatim(failure)]]
     return _table(["", "this run"], rows) + "\n\nArtifacts: `traceback.txt`, and the curves so far."
 
 
@@ -87,9 +88,13 @@ def _published_metrics(published: PublishedConfig | None) -> dict[str, str]:
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(
-        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines
-    )
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _verbatim(text: str) -> str:
+    """Returns any text as one line that shows as it is, in a table of Markdown and in HTML."""
+    line = " ".join(text.split())
+    return re.sub(r"[&<>|\\`*_~!\[\]]", lambda sign: f"&#{ord(sign[0])};", line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +164,9 @@ def sweep_page(
         "two seeds or more. The runs of this sweep stand below it in the run table.",
     ]
     if failures:
-        parts.append(_table(["failed", "why"], [[name, why] for name, why in failures.items()]))
+        parts.append(
+            _table(["failed", "why"], [[name, _verbatim(why)] for name, why in failures.items()])
+        )
     if missing:
         parts.append(_table(["missing"], [[name] for name in missing]))
     return "\n\n".join(parts)

@@ -88,7 +88,6 @@ def execute(
         data.DataError: Before anything is recorded.
         tracking.TrackingError: Likewise.
     """
-    began = time.perf_counter()
     dataset = data.load_cached(config.data)
     identity = identify(config, dataset.digest)
     from mnist_bench import tracking
@@ -110,7 +109,7 @@ def execute(
         )
         elder = recorder.elder(identity.run_fp)
         if elder is None:
-            return _train(_Record(config, overrides, identity, dataset, recorder), began, on_epoch)
+            return _train(_Record(config, overrides, identity, dataset, recorder), on_epoch)
         recorder.end("killed", {f"{tracking.PREFIX}duplicate_of": elder.run_id})
     finally:
         claim.release()
@@ -131,7 +130,7 @@ def take_stored(
     return RunSummary(run.run_id, run.name, run.metrics, stored=True)
 
 
-def _train(record: "_Record", began: float, on_epoch: Callable[["Epoch"], None]) -> RunSummary:
+def _train(record: "_Record", on_epoch: Callable[["Epoch"], None]) -> RunSummary:
     def after_epoch(epoch: "Epoch") -> None:
         record.epoch(epoch)
         on_epoch(epoch)
@@ -141,6 +140,8 @@ def _train(record: "_Record", began: float, on_epoch: Callable[["Epoch"], None])
             from mnist_bench import training
 
             device = training.start_device()
+        # Imports are paid once a process; no run's total may depend on whether it was the first.
+        began = time.perf_counter()
         try:
             record.start(device)
             result = training.train(record.config, record.dataset, after_epoch)

@@ -210,8 +210,7 @@ class _Course:
         def watch() -> None:
             while not done.wait(WATCH_SECONDS):
                 for run_fp, summary in self._ended(runs).items():
-                    self.progress.show(run_fp, summary)
-                self._record_counts()
+                    self._take(runs[run_fp], summary)
 
         watcher = threading.Thread(target=watch, daemon=True)
         watcher.start()
@@ -236,6 +235,8 @@ class _Course:
         return ended
 
     def _take(self, run: PlannedRun, summary: RunSummary) -> None:
+        if self.summaries.get(run.identity.run_fp) == summary:
+            return
         self.summaries[run.identity.run_fp] = summary
         self.progress.show(run.identity.run_fp, summary)
         self._record_counts()

@@ -13,7 +13,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -112,7 +112,6 @@ def open_store(uri: str | None, experiment: str) -> Store:
     absolute = absolute_uri(uri)
     path = _sqlite_path(absolute)
     with _store_errors(absolute):
-        mlflow.set_tracking_uri(absolute)
         if path is None:
             client = MlflowClient(absolute)
             return Store(absolute, client, _experiment_id(client, experiment, None), experiment)
@@ -213,9 +212,11 @@ def open_existing(uri: str | None) -> MlflowClient:
             "folder that has it, or name it"
         )
     with _store_errors(absolute):
-        mlflow.set_tracking_uri(absolute)
-        client = MlflowClient(absolute)
-        client.search_experiments(max_results=1)
+        # Another process may just be making it; where nothing can be written, nobody is.
+        writable = path is not None and os.access(path.parent, os.W_OK)
+        with FileLock(f"{path}.lock") if writable else nullcontext():
+            client = MlflowClient(absolute)
+            client.search_experiments(max_results=1)
         return client
 
 
@@ -439,12 +440,7 @@ class RunRecorder:
         self._store = store
         self.clock = Clock()
         with stopwatch(self.clock):
-            run = store.client.create_run(
-                store.experiment_id,
-                run_name=name,
-                tags={**tags, "mlflow.source.name": "mnist_bench"},
-            )
-            self.run_id: str = run.info.run_id
+            self.run_id = _create_run(store, name, tags, tags[f"{PREFIX}run_fp"])
             self._log(params=params, metrics=metrics)
 
     def log_dataset(self, name: str, digest: str, shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -543,6 +539,7 @@ class RunRecorder:
             outputs=Schema([TensorSpec(float32, (-1, 10))]),
         )
         with stopwatch(self.clock):
+            mlflow.set_tracking_uri(self._store.uri)  # `Model.log` asks nothing else
             # Made by hand, since MLflow itself would put it into its default experiment.
             logged = self._store.client.create_logged_model(
                 self._store.experiment_id, name="model", source_run_id=self.run_id

@@ -1,0 +1,265 @@
+"""Faults that the program must survive, each dealt out to the real program."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from benchmarks.soak import results, soak
+from mnist_bench import environment, tracking
+from tests.conftest import ENVIRONMENT
+
+QUICK = ("data.train_limit=300", "train.epochs=1", "train.batch_size=64", "model.hidden_units=[8]")
+ENDLESS = (*QUICK[:1], *QUICK[2:], "train.epochs=100000")
+
+CRASHING = '''
+"""Loaded by Python at its start: a run with 13 units dies, as by a fault in native code."""
+import os, signal
+from mnist_bench import run
+
+train = run._train
+
+def dies(record, *arguments):
+    if record.config.model.hidden_units == [13]:
+        os.kill(os.getpid(), signal.{signal})
+    return train(record, *arguments)
+
+run._train = dies
+'''
+
+
+class Running(subprocess.Popen):
+    """The program, which writes to a file: a pipe that nobody reads would stop it."""
+
+    def __init__(self, cli, *arguments):
+        self.log = cli.folder / f"{time.monotonic_ns()}.log"
+        with self.log.open("wb") as log:
+            super().__init__(
+                [sys.executable, "-m", "mnist_bench", *arguments],
+                cwd=cli.folder,
+                env=ENVIRONMENT,
+                stdout=log,
+                stderr=log,
+            )
+
+    def output(self, seconds=60):
+        """What it wrote until it ended."""
+        self.wait(timeout=seconds)
+        return self.log.read_text()
+
+
+@contextmanager
+def running(cli, *arguments):
+    """The program, ended with the block whatever happens in it."""
+    process = Running(cli, *arguments)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_for(cli, condition, seconds=60):
+    """Waits until a run of the store fulfils a condition, and returns it."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        runs = tracking.runs_if_any(f"sqlite:///{cli.folder}/mlflow.db", "mnist_bench")
+        found = [run for run in runs if run.tags["kind"] == "run" and condition(run)]
+        if found:
+            return found[0]
+        time.sleep(0.2)
+    raise AssertionError("it did not happen")
+
+
+def trains(run):
+    return run.status == "RUNNING" and "train_loss" in run.metrics
+
+
+def of_kind(cli, kind="run"):
+    return [run for run in cli.runs() if run.tags["kind"] == kind]
+
+
+def crashes(folder, number):
+    hook = folder / "hook"
+    hook.mkdir()
+    (hook / "sitecustomize.py").write_text(CRASHING.format(signal=number.name))
+    return {"PYTHONPATH": f"{hook}:{Path(__file__).parent.parent}"}
+
+
+def test_1_a_run_that_was_killed_is_marked_and_run_again(cli):
+    with running(cli, *ENDLESS) as process:
+        killed = wait_for(cli, trains)
+        process.kill()
+    cli(*QUICK, "seed=1")  # any next command repairs it
+    repaired = next(run for run in of_kind(cli) if run.run_id == killed.run_id)
+    assert (repaired.status, repaired.tags["failure"]) == ("KILLED", "killed")
+    assert not repaired.is_reusable()
+    with running(cli, *ENDLESS) as process:
+        again = wait_for(cli, lambda run: trains(run) and run.run_id != killed.run_id)
+        process.terminate()
+    assert again.tags["retry_of"] == killed.run_id
+
+
+def test_2_and_3_killed_sweeps_end_complete_and_bit_equal(tmp_path):
+    """A short soak; `python -m benchmarks.soak` is the long one."""
+    sweep = ("-m", "grid=none", "model.style=functional,subclass", "seed=0,1", *QUICK)
+    counts = soak(tmp_path, kills=3, seed=1, sweep=sweep)
+    assert counts.is_clean(), counts
+    assert counts.kills == 3
+    assert counts.runs_finished == 4 * counts.sweeps
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["SIGTERM", "Ctrl-C"]
+)
+@pytest.mark.parametrize("sweep", [False, True], ids=["run", "sweep"])
+def test_4_a_signal_ends_everything_in_order(cli, number, code, sweep):
+    arguments = ("-m", "grid=none", "seed=0,1") if sweep else ()
+    with running(cli, *arguments, *ENDLESS) as process:
+        run = wait_for(cli, trains)
+        sent = time.monotonic()
+        process.send_signal(number)
+        output = process.output(30)
+        seconds = time.monotonic() - sent
+    assert process.returncode == code, output
+    assert "Traceback" not in output
+    assert "the same command goes on" in output.lower()
+    ended = of_kind(cli)
+    assert {r.status for r in cli.runs()} == {"KILLED"}
+    assert ended[0].run_id == run.run_id
+    store = tracking.open_existing(f"sqlite:///{cli.folder}/mlflow.db")
+    steps = [m.step for m in store.get_metric_history(run.run_id, "train_loss")]
+    assert steps == list(range(1, len(steps) + 1))
+    if sweep:
+        assert "2 missing" in output
+    print(f"{seconds:.1f} s from the signal to the end")
+
+
+def test_4_no_worker_outlives_a_signal(cli):
+    with running(
+        cli, "-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "grid=none", "seed=0,1",
+        *ENDLESS,
+    ) as process:  # fmt: skip
+        wait_for(cli, trains)
+        workers = psutil.Process(process.pid).children(recursive=True)
+        process.terminate()
+        output = process.output(30)
+    assert process.returncode == 143, output
+    assert workers
+    assert not [worker for worker in workers if worker.is_running()]
+    assert {run.status for run in cli.runs()} == {"KILLED"}
+
+
+def test_5_two_sweeps_on_one_store_train_each_run_once(cli):
+    sweep = ("-m", "grid=none", "seed=0,1,2,3", *QUICK)
+    with running(cli, *sweep) as one, running(cli, *sweep) as other:
+        outputs = [process.output(120) for process in (one, other)]
+        assert (one.returncode, other.returncode) == (0, 0), outputs
+    runs = of_kind(cli)
+    assert len(runs) == len({run.tags["run_fp"] for run in runs}) == 4
+    assert all(run.is_reusable() for run in runs)
+    assert {run.status for run in of_kind(cli, "sweep")} == {"FINISHED"}
+    assert all("4 runs: " in output and "failed" not in output for output in outputs)
+
+
+def test_5_two_repairers_end_a_stale_run_once(cli):
+    with running(cli, *ENDLESS) as process:
+        wait_for(cli, trains)
+        process.kill()
+    store = tracking.open_store(f"sqlite:///{cli.folder}/mlflow.db", "mnist_bench")
+    with ThreadPoolExecutor(2) as pool:
+        ended = list(pool.map(lambda _: tracking.end_stale(store), range(2)))
+    assert sorted(map(len, ended)) == [0, 1]
+
+
+def test_5_a_single_run_waits_for_the_one_that_trains_it(cli):
+    longer = (*QUICK[:1], *QUICK[2:], "train.epochs=300")
+    with running(cli, *longer) as first:
+        wait_for(cli, trains)
+        second = cli(*longer)
+        first.output()
+        assert first.returncode == 0
+    assert "Finished before" in second.stdout
+    assert len(of_kind(cli)) == 1
+
+
+class Test6WhoIsWho:
+    def test_this_process_lives_and_a_dead_one_is_gone(self):
+        assert environment.process_is_gone(environment.this_process()) is False
+        program = "from mnist_bench.environment import this_process; print(this_process())"
+        done = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=True
+        )
+        assert environment.process_is_gone(done.stdout.strip()) is True
+
+    def test_a_number_that_was_given_out_again_is_another_process(self):
+        host, boot, number, start = environment.this_process().split(":")
+        assert environment.process_is_gone(f"{host}:{boot}:{number}:{float(start) - 60:.2f}")
+
+    def test_everything_from_before_a_reboot_is_gone(self):
+        host, _, number, start = environment.this_process().split(":")
+        assert environment.process_is_gone(f"{host}:0123456789ab:{number}:{start}") is True
+
+    def test_of_another_host_nothing_is_known(self):
+        _, boot, number, start = environment.this_process().split(":")
+        assert environment.process_is_gone(f"0123456789ab:{boot}:{number}:{start}") is None
+
+
+def test_7_a_cell_that_always_fails_is_retried_and_the_others_finish(cli):
+    diverging = ("optimizer=sgd", "optimizer.learning_rate=0.01,1e30")
+    done = cli("-m", "grid=none", *diverging, "sweep.max_retries=1", *QUICK, code=1)
+    failed = [run for run in of_kind(cli) if run.status == "FAILED"]
+    assert len(failed) == 2
+    assert failed[0].tags["retry_of"] == failed[1].run_id
+    assert [run.status for run in of_kind(cli) if run not in failed] == ["FINISHED"]
+    assert "1 finished, 1 failed" in done.stdout
+    assert "diverged" in done.stdout
+    [sweep] = of_kind(cli, "sweep")
+    assert (sweep.status, sweep.metrics["runs_failed"]) == ("FAILED", 1)
+
+
+def test_7_a_sweep_may_stop_at_the_first_failure(cli):
+    rates = "optimizer.learning_rate=1e30,2e30,3e30"
+    stop = cli("-m", "grid=none", "optimizer=sgd", rates, "sweep.on_error=stop", *QUICK, code=1)
+    assert "1 failed, 2 missing" in stop.stdout
+    limit = cli("-m", "grid=none", "optimizer=sgd", rates, "sweep.max_failures=2", *QUICK, code=1)
+    assert "2 failed, 1 missing" in limit.stdout
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, signal.SIGSEGV], ids=["out of memory", "segmentation fault"]
+)
+def test_18_a_worker_that_dies_takes_no_other_run_with_it(cli, number):
+    done = cli(
+        "-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "grid=none", "seed=0,1",
+        *QUICK[:3], "model.hidden_units=[8],[13]",
+        code=1,
+        **crashes(cli.folder, number),
+    )  # fmt: skip
+    assert "2 finished, 2 failed" in done.stdout
+    assert "killed: its process died" in done.stdout
+    ended = {(run.params["model.hidden_units"], run.status) for run in of_kind(cli)}
+    assert ended >= {("[8]", "FINISHED"), ("[13]", "KILLED")}
+    assert "RUNNING" not in {run.status for run in cli.runs()}
+    timings = {run.tags["timing"] for run in of_kind(cli)}
+    threads = {run.tags["threads"] for run in of_kind(cli)}
+    assert (timings, threads) == ({"shared"}, {str(max(1, (os.cpu_count() or 1) // 2))})
+
+
+def test_18_a_sweep_in_one_process_that_dies_goes_on_with_the_next_command(cli):
+    sweep = ("-m", "grid=none", *QUICK[:3], "model.hidden_units=[8],[13]")
+    crashed = cli(*sweep, code=None, **crashes(cli.folder, signal.SIGSEGV))
+    assert crashed.returncode == -signal.SIGSEGV
+    cli(*sweep)
+    assert sorted(run.status for run in of_kind(cli) if run.params["model.hidden_units"] == "[13]")[
+        0
+    ] == ("FINISHED")
+    finished = {run.tags["run_fp"]: results(run) for run in of_kind(cli) if run.is_reusable()}
+    assert len(finished) == 2
