@@ -5,9 +5,9 @@ alpha = 0.05: 16 cells, 3 or 5 seeds a side, 1 or 3 gated metrics of which the f
 The metrics are independent of each other, which is the hardest case for Holm. Exits with 1 if more
 than 5 % of the comparisons raise a false alarm.
 
-The last scenario does not count for that: it shows what happens when cells are not independent, as
-the suite level assumes. If a seed moves all its cells together, and the sides have different seeds,
-then the standard error of the suite is too small.
+In some scenarios a seed moves all its cells together, as real ones do. The last column is why the
+suite level takes its means seed by seed: it is the share of false alarms of a suite level that
+treats the cells as independent (at its own half of alpha and after Holm, so it should be <= 2.5 %).
 
     python -m benchmarks.calibration
 """
@@ -24,7 +24,7 @@ import numpy as np
 import scipy
 
 import mnist_bench
-from mnist_bench.stats import Effect, FloatArray, decide, welch
+from mnist_bench.stats import Effect, FloatArray, decide, holm, suite, welch, widest_suite
 
 ALPHA = 0.05
 CELLS = 16
@@ -42,12 +42,14 @@ class Scenario:
         drop: Loss of the first metric in standard deviations between seeds.
         broken: How many of the cells have this loss.
         shared: Share of the variance that all cells of one seed have in common.
+        ragged: The cells do not have the same seeds, so that `compare` takes `widest_suite`.
     """
 
     name: str
     drop: float = 0.0
     broken: int = 0
     shared: float = 0.0
+    ragged: bool = False
 
 
 SCENARIOS = (
@@ -55,6 +57,9 @@ SCENARIOS = (
     Scenario("all cells 1 SD worse", drop=1, broken=CELLS),
     Scenario("one cell 10 SD worse", drop=10, broken=1),
     Scenario("A/A, 5 % of variance shared", shared=0.05),
+    Scenario("A/A, 50 % of variance shared", shared=0.5),
+    Scenario("all 1 SD worse, 50 % shared", drop=1, broken=CELLS, shared=0.5),
+    Scenario("A/A, 50 % shared, other seeds in each cell", shared=0.5, ragged=True),
 )
 
 
@@ -73,6 +78,8 @@ class Row:
         by_cell: Found by the cell level, in a cell that is broken.
         cell_coverage: Share of the intervals of the first metric's cells that hold the truth.
         suite_coverage: Share of the intervals of its suite.
+        independent: False alarms of a suite level that takes the cells as independent; None if
+            there was a change.
     """
 
     scenario: str
@@ -84,6 +91,7 @@ class Row:
     by_cell: float | None
     cell_coverage: float
     suite_coverage: float
+    independent: float | None
 
 
 def side(
@@ -94,6 +102,14 @@ def side(
     common = rng.standard_normal((repetitions, 1, seeds))
     own = rng.standard_normal(shape)
     return np.asarray(np.sqrt(shared) * common + np.sqrt(1 - shared) * own - loss[:, None])
+
+
+def independent_p(cells: Effect) -> FloatArray:
+    """Returns the p of the mean over cells (..., cells) that are taken as independent."""
+    parts = cells.standard_error**2
+    df = parts.sum(axis=-1) ** 2 / np.sum(parts**2 / cells.df, axis=-1)
+    error = np.sqrt(parts.sum(axis=-1)) / parts.shape[-1]
+    return Effect(cells.gain.mean(axis=-1), error, df).p_value()
 
 
 def covers(effect: Effect, truth: FloatArray | float) -> float:
@@ -109,14 +125,19 @@ def simulate(
     shape = (repetitions, CELLS, seeds)
     loss = np.where(np.arange(CELLS) < scenario.broken, scenario.drop, 0.0)
     losses = [loss, *[np.zeros(CELLS)] * (metrics - 1)]
-    effects: dict[str, Effect] = {}
+    cells: dict[int, Effect] = {}
+    suites: dict[int, Effect] = {}
     for metric, lost in enumerate(losses):
         baseline = side(rng, shape, scenario.shared, np.zeros(CELLS))
-        effect = welch(baseline, side(rng, shape, scenario.shared, lost))
-        assert effect is not None, "a simulation needs two seeds"
-        effects[str(metric)] = effect
+        candidate = side(rng, shape, scenario.shared, lost)
+        effect, mean = welch(baseline, candidate), suite(baseline, candidate)
+        assert effect is not None
+        assert mean is not None, "a simulation needs two seeds"
+        cells[metric] = effect
+        suites[metric] = widest_suite(effect) if scenario.ragged else mean
 
-    decisions = list(decide(effects).values())
+    decisions = list(decide(cells, suites).values())
+    wolf = 2 * holm(np.stack([independent_p(effect) for effect in cells.values()], axis=-1))
     false_alarm = np.zeros(repetitions, dtype=bool)
     for lost, decision in zip(losses, decisions, strict=True):
         false_alarm |= np.any(decision.cells_p[:, lost == 0] < ALPHA, axis=-1)
@@ -136,6 +157,7 @@ def simulate(
         by_cell=float(np.mean(by_cell)) if scenario.broken else None,
         cell_coverage=covers(first.cells, -loss),
         suite_coverage=covers(first.suite, -loss.mean()),
+        independent=None if scenario.broken else float(np.mean(np.any(wolf < ALPHA, axis=-1))),
     )
 
 
@@ -184,8 +206,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     print(table(rows))
-    independent = {scenario.name for scenario in SCENARIOS if not scenario.shared}
-    return int(any((row.false_alarm or 0) > ALPHA for row in rows if row.scenario in independent))
+    return int(any((row.false_alarm or 0) > ALPHA for row in rows))
 
 
 if __name__ == "__main__":

@@ -119,6 +119,7 @@ def write_predictions(
     np.savez_compressed(
         folder / "predictions.npz",
         predicted=predictions.classes.astype(np.uint8),
+        label=predictions.labels.astype(np.uint8),
         probability=predictions.confidences.astype(np.float16),
     )
     matrix = predictions.confusion()

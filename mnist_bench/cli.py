@@ -60,6 +60,7 @@ mnist_bench: trains MNIST networks, keeps every run in MLflow, and compares them
   python -m mnist_bench -m [KEY=A,B ...]      sweep: train every combination
   python -m mnist_bench -m --dry-run          print what a sweep would train
   python -m mnist_bench +experiment=NAME      run a study from experiments/
+  python -m mnist_bench compare BASE [CAND]   judge runs against others (compare --help)
   mlflow ui                                   look at the runs (in this folder)
 
 Groups (GROUP=NAME):
@@ -96,6 +97,10 @@ More: --cfg job (the configuration, not run), --hydra-help (Hydra's own flags)."
 def main() -> int:
     """Runs the command line and returns the exit code."""
     arguments = sys.argv[1:]
+    if arguments[:1] == ["compare"]:
+        from mnist_bench import compare_cli
+
+        return compare_cli.main(arguments[1:])
     if {"-h", "--help"} & set(arguments):
         print(_help())
         return 0

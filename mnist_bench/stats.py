@@ -14,15 +14,16 @@ Three conventions hold throughout:
 
 import math
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
 FloatArray = NDArray[np.float64]
+Key = TypeVar("Key", bound=Hashable)
 
 RESAMPLES = 10_000
 """Permutations or sign flips up to which all are tried, and draws where there are more."""
@@ -69,13 +70,18 @@ class Scale:
             raise ValueError(f"a margin must be a number >= 0, not {value}")
         return math.log1p(value) if self.log else value
 
+    def value(self, score: ArrayLike) -> FloatArray:
+        """Returns the metric's value of a score; of a mean score if `log`, the geometric mean."""
+        signed = np.asarray(score, dtype=np.float64) * (1 if self.higher_is_better else -1)
+        return (np.exp(signed) if self.log else signed) + 0.0  # no -0
+
     def change(self, gain: ArrayLike) -> FloatArray:
         """Returns the metric's change from baseline to candidate, as a share (0.05, +5 %) if `log`.
 
         If lower is better, the higher gain is the lower change: the ends of an interval swap.
         """
         signed = np.asarray(gain, dtype=np.float64) * (1 if self.higher_is_better else -1)
-        return np.expm1(signed) if self.log else signed
+        return (np.expm1(signed) if self.log else signed) + 0.0  # no -0
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,19 +234,44 @@ def stack(effects: Sequence[Effect]) -> Effect:
     )
 
 
-def suite(cells: Effect) -> Effect:
-    """Returns the equal-weight mean over the cells, which must be independent of each other.
+def suite(
+    baseline: ArrayLike,
+    candidate: ArrayLike,
+    test: Callable[[ArrayLike, ArrayLike], Effect | None] = welch,
+) -> Effect | None:
+    """Returns the equal-weight mean gain over the cells, whatever they have in common.
 
-    The error comes from the spread within the cells: cells that really differ in their gain do not
-    blur the mean. Degrees of freedom by Satterthwaite 1946, Biometrics Bulletin 2:110; applied to
-    Welch's tests it gives the same as pooling all groups of all cells in one step.
+    A seed decides the order of the images and the first weights in all its cells, and the four
+    styles are one network, so cells are not independent. The seeds are: the mean over the cells is
+    taken first, seed by seed, and the test sees one number a seed. (To treat the cells as
+    independent raises 9 to 14 % false alarms when they share a twentieth of their variance:
+    `benchmarks/calibration.py`.) Means over a block as the unit of analysis: Kish 1965, "Survey
+    Sampling", ch. 5; for clustered seeds Miller 2024, arXiv:2411.00640.
+
+    Args:
+        baseline: (..., cells, n) scores, the same seeds in every cell in the same order.
+        candidate: (..., cells, m) scores, likewise.
+        test: `welch`, or `paired`.
+
+    Returns:
+        Effects of shape (...), or None where `test` gives None.
+    """
+    return test(*(seed_means(side) for side in (baseline, candidate)))
+
+
+def widest_suite(cells: Effect) -> Effect:
+    """Returns the mean gain over cells that do not have the same seeds.
+
+    What such cells share is unknown, so the error is the largest that any correlation allows: the
+    standard deviation of a mean is at most the mean of the standard deviations (Minkowski), reached
+    at a correlation of 1. The degrees of freedom are the least.
 
     Args:
         cells: (..., cells).
     """
-    parts = cells.standard_error**2
-    error = np.sqrt(parts.sum(axis=-1)) / parts.shape[-1]
-    return Effect(cells.gain.mean(axis=-1), error, _satterthwaite(parts, cells.df))
+    return Effect(
+        cells.gain.mean(axis=-1), cells.standard_error.mean(axis=-1), cells.df.min(axis=-1)
+    )
 
 
 def holm(p: ArrayLike) -> FloatArray:
@@ -261,7 +292,7 @@ def holm(p: ArrayLike) -> FloatArray:
     return np.minimum(adjusted, 1)
 
 
-def decide(metrics: Mapping[str, Effect]) -> dict[str, Decision]:
+def decide(cells: Mapping[Key, Effect], suites: Mapping[Key, Effect]) -> dict[Key, Decision]:
     """Returns every gated metric judged on both levels, with one alpha for everything.
 
     The suites of all metrics are one family of tests, the cells of all metrics another; Holm
@@ -272,22 +303,22 @@ def decide(metrics: Mapping[str, Effect]) -> dict[str, Decision]:
     An adjusted p < alpha implies a raw p < alpha: the interval at 1 - alpha then excludes 0.
 
     Args:
-        metrics: Effects of shape (..., cells) by name; the number of cells may differ.
+        cells: Effects of shape (..., cells) by metric; the number of cells may differ.
+        suites: Effects of shape (...) by metric, from `suite` or `widest_suite`.
 
     Raises:
         ValueError: If there is no metric or a metric without a cell, or an effect is NaN.
     """
-    sizes = [cells.gain.shape[-1] for cells in metrics.values()]
+    sizes = [effects.gain.shape[-1] for effects in cells.values()]
     if not sizes or min(sizes) == 0:
         raise ValueError("nothing to decide: every gated metric needs at least one cell")
     share = _levels(sizes)
-    suites = [suite(cells) for cells in metrics.values()]
-    suites_p = share * holm(np.stack([mean.p_value() for mean in suites], axis=-1))
-    cells_p = share * holm(np.concatenate([c.p_value() for c in metrics.values()], axis=-1))
+    suites_p = share * holm(np.stack([suites[key].p_value() for key in cells], axis=-1))
+    cells_p = share * holm(np.concatenate([c.p_value() for c in cells.values()], axis=-1))
     by_metric = np.split(np.minimum(cells_p, 1), np.cumsum(sizes)[:-1], axis=-1)
     return {
-        name: Decision(cells, by_metric[i], suites[i], np.minimum(suites_p[..., i], 1))
-        for i, (name, cells) in enumerate(metrics.items())
+        key: Decision(effects, by_metric[i], suites[key], np.minimum(suites_p[..., i], 1))
+        for i, (key, effects) in enumerate(cells.items())
     }
 
 
@@ -309,16 +340,16 @@ def seeds_needed(
 ) -> int | None:
     """Returns the seeds a side that find a gain of this size with this power in a two-sided test.
 
-    The test is the one of `welch`, `paired` or `suite`, its power that of the noncentral t (Cohen
-    1988, "Statistical Power Analysis", ch. 2). The answer is as good as the variances it is given:
-    from three seeds they are a rough guide. An answer of 2 or 3 may be one too low, because Welch
-    then has to estimate the degrees of freedom too. Without spread it is 2.
+    The test is the one of `welch`, `paired` or `suite`; its power is that of the noncentral t
+    (Cohen 1988, "Statistical Power Analysis", ch. 2). The answer is as good as the variances it is
+    given: from three seeds they are a rough guide. An answer of 2 or 3 may be one too low, because
+    Welch then has to estimate the degrees of freedom too. Without spread it is 2.
 
     Args:
-        variances: (cells, groups) float, of the scores between seeds. A row for a single cell, all
-            rows for the suite; two columns for two groups (twice the baseline's to plan), one for
-            the gains of pairs.
-        effect: The gain (or loss) to be found in every cell, as a positive number.
+        variances: (groups,) float, of the scores between seeds (for the suite: of their means over
+            the cells). Two for two groups (twice the baseline's to plan), one for the gains of
+            pairs.
+        effect: The gain (or loss) to be found, as a positive number.
         alpha: The level of this one test, see `strictest_alpha`.
         power: The chance of finding it.
 
@@ -333,8 +364,8 @@ def seeds_needed(
         raise ValueError(f"needs an effect > 0 (not {effect}) and variances >= 0")
     if not spread.any():
         return 2
-    per_seed = float(effect * len(spread) / np.sqrt(spread.sum()))
-    df_per_seed = float(_satterthwaite(spread.ravel(), np.ones(spread.size)))
+    per_seed = float(effect / np.sqrt(spread.sum()))
+    df_per_seed = float(_satterthwaite(spread, np.ones(spread.size)))
 
     def power_of(seeds: int) -> float:
         df = (seeds - 1) * df_per_seed
@@ -476,6 +507,12 @@ def _pair_gains(baseline: ArrayLike, candidate: ArrayLike) -> FloatArray:
     if before.shape != after.shape:
         raise ValueError(f"pairs need the same seeds, not {before.shape} and {after.shape}")
     return after - before
+
+
+def seed_means(scores: ArrayLike) -> FloatArray:
+    """Returns the mean over the cells for each seed; equal cells have exactly their own value."""
+    array = _finite(scores)
+    return np.asarray(array[..., 0, :] + (array - array[..., :1, :]).mean(axis=-2))
 
 
 def _mean_and_variance(scores: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -9,13 +9,15 @@ import math
 import os
 import re
 import sqlite3
+import tempfile
 import time
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -42,6 +44,9 @@ from mlflow.types import Schema, TensorSpec
 from sqlalchemy.exc import SQLAlchemyError
 
 from mnist_bench.environment import process_is_gone, this_process
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 PREFIX = "mnist_bench."
 DEFAULT_URI = "sqlite:///mlflow.db"
@@ -264,6 +269,50 @@ def find_runs(
             token = page.token
             if not token:
                 return found
+
+
+def experiment_ids(client: MlflowClient) -> dict[str, str]:
+    """Returns the id of each experiment by its name.
+
+    Raises:
+        TrackingError: If the store cannot be read.
+    """
+    found: dict[str, str] = {}
+    token = None
+    with _store_errors("the store"):
+        while True:
+            page = client.search_experiments(max_results=PAGE, page_token=token)
+            found |= {experiment.name: experiment.experiment_id for experiment in page}
+            token = page.token
+            if not token:
+                return found
+
+
+def load_arrays(client: MlflowClient, run_id: str, path: str) -> dict[str, "NDArray[Any]"]:
+    """Returns the arrays of an `.npz` artifact of a run by name; none if there is no such file."""
+    import numpy as np
+
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            file = client.download_artifacts(run_id, path, folder)
+        except (MlflowException, OSError):
+            return {}
+        try:
+            with np.load(file, allow_pickle=False) as arrays:
+                return dict(arrays)
+        except (OSError, ValueError, zipfile.BadZipFile):
+            return {}
+
+
+def log_texts(client: MlflowClient, run_id: str, texts: Mapping[str, str]) -> None:
+    """Keeps texts as artifacts of a run, by path.
+
+    Raises:
+        TrackingError: If the store cannot be written.
+    """
+    with _store_errors("the store"):
+        for path, text in texts.items():
+            client.log_text(run_id, text, path)
 
 
 def runs_of(store: Store, key: str, value: str) -> list[StoredRun]:

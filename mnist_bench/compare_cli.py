@@ -1,0 +1,330 @@
+"""The command `compare`: arguments in, reports and an exit code out."""
+
+import json
+import math
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mnist_bench import compare_report
+from mnist_bench.compare import (
+    DEFAULT_FAIL_ON,
+    REFUSED,
+    Comparison,
+    FailOn,
+    Gate,
+    Options,
+    compare,
+    plan,
+)
+from mnist_bench.compare_report import Line, Tone
+from mnist_bench.config import shown
+from mnist_bench.metrics import DEFAULT_GATES, METRICS
+from mnist_bench.selection import (
+    SELECTORS,
+    ComparisonError,
+    Source,
+    newest_parent,
+    split_by,
+    write_baseline,
+)
+
+STYLES: dict[Tone, dict[str, Any]] = {
+    Tone.plain: {},
+    Tone.strong: {"bold": True},
+    Tone.bad: {"fg": "red"},
+    Tone.good: {"fg": "green"},
+    Tone.faint: {"dim": True},
+}
+
+
+def as_text(comparison: Comparison) -> str:
+    """Returns the report for a terminal; `click.echo` takes the colours out for anything else."""
+    return _styled(compare_report.text_lines(comparison))
+
+
+def as_html(comparison: Comparison) -> str:
+    """Returns the report as one HTML file."""
+    from mnist_bench.compare_page import page
+
+    return page(comparison)
+
+
+def as_json(comparison: Comparison) -> str:
+    """Returns the report as JSON text."""
+    return json.dumps(compare_report.as_json(comparison), indent=1, allow_nan=False) + "\n"
+
+
+FORMATS: dict[str, tuple[str, Callable[[Comparison], str]]] = {
+    "text": ("compare.txt", as_text),
+    "markdown": ("compare.md", compare_report.markdown),
+    "json": ("compare.json", as_json),
+    "csv": ("compare.csv", compare_report.as_csv),
+    "junit": ("compare.xml", compare_report.as_junit),
+    "html": ("compare.html", as_html),
+}
+"""Name of the file in `--output`, and what writes it."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the command and returns its exit code."""
+    try:
+        code = command.main(list(arguments), prog_name="mnist_bench compare", standalone_mode=False)
+    except click.exceptions.Abort:
+        return 130
+    except (click.ClickException, ComparisonError) as error:
+        said = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        return _refuse(said)
+    except RuntimeError as error:
+        # Only what came as far as the store has it loaded, and its error with it.
+        tracking = sys.modules.get("mnist_bench.tracking")
+        if tracking is None or not isinstance(error, tracking.TrackingError):
+            raise
+        return _refuse(str(error))
+    return code if isinstance(code, int) else 0
+
+
+def _refuse(said: str) -> int:
+    click.echo(f"refused: {shown(said, 2_000)}", err=True)
+    return REFUSED
+
+
+@click.command(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 pass; 1 regression, missing or failed cell; 2 refused, nothing compared; "
+    "3 inconclusive, where asked to fail on it.",
+)
+@click.argument("baseline", metavar="BASELINE")
+@click.argument("candidates", metavar="[CANDIDATE]...", nargs=-1)
+@click.option(
+    "--by", metavar="KEY", help="Split BASELINE by a setting; its first value is the baseline."
+)
+@click.option("--ignore", metavar="KEY[,KEY]", default="", help="Settings changed on purpose.")
+@click.option(
+    "--metric",
+    "metrics",
+    metavar="NAME[:gate|info]",
+    multiple=True,
+    help=f"What decides, instead of {', '.join(DEFAULT_GATES)}.",
+)
+@click.option(
+    "--margin",
+    "margins",
+    metavar="NAME=0.2pp,NAME=10%",
+    multiple=True,
+    help="The change of a metric that matters.",
+)
+@click.option(
+    "--alpha", type=float, default=0.05, show_default=True, help="Chance of any false alarm."
+)
+@click.option("--paired", is_flag=True, help="Pair the runs of one seed; decide this beforehand.")
+@click.option(
+    "--gate",
+    type=click.Choice([str(gate) for gate in Gate]),
+    default=str(Gate.difference),
+    show_default=True,
+    help="Pass what is not shown worse, or only what is shown not worse.",
+)
+@click.option(
+    "--fail-on",
+    metavar="WORD[,WORD]",
+    default=",".join(DEFAULT_FAIL_ON),
+    show_default=True,
+    help=f"Of {', '.join(FailOn)}.",
+)
+@click.option("--expect-same", is_flag=True, help="Fail on any difference at all.")
+@click.option("--plan", "only_plan", is_flag=True, help="Only print how many seeds it takes.")
+@click.option(
+    "--format",
+    "formats",
+    type=click.Choice(list(FORMATS)),
+    multiple=True,
+    help="Form of the report; several with --output.  [default: text]",
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for the reports, compare.*.",
+)
+@click.option(
+    "--export",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.json",
+    help="Write the runs of BASELINE, to compare with where there is no store.",
+)
+@click.option("--log-to-mlflow", is_flag=True, help="Keep the report with the candidate's sweep.")
+@click.option("--tracking-uri", metavar="URI", help="MLflow store, as tracking.uri of a run.")
+def command(  # noqa: PLR0913, PLR0917 - a parameter an option
+    baseline: str,
+    candidates: tuple[str, ...],
+    by: str | None,
+    ignore: str,
+    metrics: tuple[str, ...],
+    margins: tuple[str, ...],
+    alpha: float,
+    paired: bool,
+    gate: str,
+    fail_on: str,
+    expect_same: bool,
+    only_plan: bool,
+    formats: tuple[str, ...],
+    output: Path | None,
+    export: Path | None,
+    log_to_mlflow: bool,
+    tracking_uri: str | None,
+) -> int:
+    """Says whether CANDIDATE is worse than BASELINE, better, the same, or cannot be told.
+
+    Each is a selector: sweep:ID, latest, experiment:NAME, study:NAME, tag:KEY=VALUE, git:COMMIT,
+    run:ID[,ID], filter:"..." or FILE.json (written by --export).
+    """
+    ignored = tuple(_listed(ignore))
+    options = Options(
+        gates=_gates(metrics),
+        margins=_margins(margins),
+        alpha=_alpha(alpha),
+        paired=paired,
+        gate=Gate(gate),
+        fail_on=_fail_on(fail_on),
+        expect_same=expect_same,
+        ignore=(*ignored, by) if by and _is_setting(by) else ignored,
+    )
+    _check_combination(candidates, by, only_plan, formats, output, export, log_to_mlflow)
+    source = Source(tracking_uri)
+    selected = source.select(baseline)
+    if export is not None:
+        write_baseline(export, selected)
+        click.echo(f"wrote {len(selected.samples)} runs to {export}", err=True)
+    if only_plan:
+        click.echo(_styled(compare_report.plan_lines(plan(selected, options), options, selected)))
+        return 0
+    if by is not None:
+        selected, *others = split_by(selected, by)
+    else:
+        others = [source.select(candidate) for candidate in candidates]
+    if not others:
+        return 0
+    comparison = compare(selected, others, options, source.correct_predictions)
+    _report(comparison, formats or ("text",), output)
+    if log_to_mlflow:
+        _log(source, comparison)
+    if comparison.exit_code == REFUSED:
+        return _refuse("; ".join(comparison.reasons))
+    return comparison.exit_code
+
+
+def _report(comparison: Comparison, formats: Sequence[str], output: Path | None) -> None:
+    if output is None:
+        click.echo(FORMATS[formats[0]][1](comparison), nl=formats[0] == "text")
+        return
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        for name in formats:
+            file, write = FORMATS[name]
+            (output / file).write_text(click.unstyle(write(comparison)), encoding="utf-8")
+    except OSError as error:
+        raise ComparisonError(f"--output {shown(output)}: {error.strerror}") from error
+    click.echo(as_text(comparison))
+
+
+def _log(source: Source, comparison: Comparison) -> None:
+    for pairing in comparison.pairings:
+        parent = newest_parent(pairing.candidate.samples)
+        if not parent:
+            raise ComparisonError(
+                f"--log-to-mlflow: {pairing.candidate.label} belongs to no sweep; use --output"
+            )
+        texts = {f"compare/{FORMATS[f][0]}": FORMATS[f][1](comparison) for f in ("html", "json")}
+        source.attach(parent, texts)
+
+
+def _check_combination(
+    candidates: Sequence[str],
+    by: str | None,
+    only_plan: bool,
+    formats: Sequence[str],
+    output: Path | None,
+    export: Path | None,
+    log_to_mlflow: bool,
+) -> None:
+    alone = by is not None or only_plan
+    if candidates and alone:
+        raise ComparisonError(f"{'--by' if by else '--plan'}: takes one selection only")
+    if by is not None and only_plan:
+        raise ComparisonError("--plan: cannot be used with --by")
+    if not (candidates or alone or export):
+        raise ComparisonError(
+            f"there is nothing to compare with: give a CANDIDATE, or --by, --plan or --export; "
+            f"a CANDIDATE is one of {SELECTORS}"
+        )
+    if len(formats) > 1 and output is None:
+        raise ComparisonError("--format: several of them need --output DIR")
+    if (formats or output or log_to_mlflow) and (only_plan or not (candidates or by)):
+        raise ComparisonError("--format, --output and --log-to-mlflow need a comparison")
+
+
+def _gates(entries: Sequence[str]) -> tuple[str, ...]:
+    """Returns the gated metrics: those named so, or the default ones but those named `info`."""
+    gates: list[str] = []
+    informing: list[str] = []
+    for entry in entries:
+        name, _, role = entry.partition(":")
+        if name not in METRICS:
+            raise ComparisonError(
+                f"--metric {shown(name)}: no such metric; there are: {', '.join(METRICS)}"
+            )
+        if role not in ("", "gate", "info"):
+            raise ComparisonError(f"--metric {shown(entry)}: is followed by :gate or :info")
+        (informing if role == "info" else gates).append(name)
+    chosen = gates or [name for name in DEFAULT_GATES if name not in informing]
+    if not chosen or set(gates) & set(informing):
+        raise ComparisonError("--metric: at least one metric must gate, and none can do both")
+    return tuple(dict.fromkeys(chosen))
+
+
+def _margins(entries: Sequence[str]) -> Mapping[str, float]:
+    margins = {}
+    for entry in (part for text in entries for part in _listed(text)):
+        name, equals, text = entry.partition("=")
+        if not equals or name not in METRICS:
+            raise ComparisonError(
+                f"--margin {shown(entry)}: takes NAME=MARGIN, e.g. test_accuracy=0.2pp or "
+                f"test_loss=5%; names are: {', '.join(METRICS)}"
+            )
+        try:
+            margins[name] = METRICS[name].parse_margin(text)
+        except ValueError as error:
+            raise ComparisonError(f"--margin {shown(entry)}: {error}") from error
+    return margins
+
+
+def _alpha(alpha: float) -> float:
+    if not 0 < alpha <= 0.5 or math.isnan(alpha):
+        raise ComparisonError(f"--alpha must be above 0 and at most 0.5, got {alpha}; e.g. 0.05")
+    return alpha
+
+
+def _fail_on(text: str) -> frozenset[FailOn]:
+    words = _listed(text)
+    unknown = [word for word in words if word not in list(FailOn)]
+    if unknown or not words:
+        raise ComparisonError(
+            f"--fail-on {shown(text)}: takes words of {', '.join(FailOn)}, with commas between"
+        )
+    return frozenset(map(FailOn, words))
+
+
+def _is_setting(key: str) -> bool:
+    """Returns whether a key of `--by` takes part in the matching; facts of a run do not."""
+    return "." in key
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _styled(lines: Sequence[Line]) -> str:
+    return "\n".join(click.style(text, **STYLES[tone]) if text else "" for tone, text in lines)

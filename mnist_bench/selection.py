@@ -1,0 +1,432 @@
+"""Which runs a comparison is about: selectors of a store, and baseline files that need none."""
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mnist_bench.config import SEMANTIC, shown
+from mnist_bench.metrics import METRICS
+
+if TYPE_CHECKING:
+    import numpy as np
+    from mlflow.tracking import MlflowClient
+    from numpy.typing import NDArray
+
+    from mnist_bench.tracking import StoredRun
+
+BASELINE_SCHEMA = "mnist_bench.baseline/1"
+"""What a baseline file says it is; a change of its form raises the number."""
+
+SELECTORS = (
+    "sweep:ID, latest, experiment:NAME, study:NAME, tag:KEY=VALUE, git:COMMIT, run:ID[,ID], "
+    'filter:"...", FILE.json'
+)
+MOST_CHOICES = 8
+"""How many names a refusal lists."""
+
+FACTS = (
+    *("code_fp", "data_fp", "env_fp", "host_fp", "git_commit", "git_dirty"),
+    *("version", "python", "tensorflow", "keras", "numpy", "mlflow"),
+    *("device", "cpu", "cores", "threads", "timing", "compiled", "caveats"),
+)
+"""The tags of a run that say under which circumstances it ran."""
+
+
+class ComparisonError(ValueError):
+    """A comparison that is refused; the message is one line that says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One run, of a store or of a baseline file: one number a metric.
+
+    Attributes:
+        run_id: MLflow's.
+        name: Readable.
+        cell: Readable name of its cell.
+        seed: The run's.
+        start_ms: When it started, in milliseconds since 1970.
+        failure: Empty if the run has a result, otherwise why it has none.
+        settings: What decides the result apart from seed and data, by configuration key.
+        facts: Under which circumstances it ran, of `FACTS`.
+        metrics: Those of `METRICS` that it has, finite.
+        parent_run_id: Of its sweep; empty for none.
+    """
+
+    run_id: str
+    name: str
+    cell: str
+    seed: int
+    start_ms: int
+    failure: str
+    settings: dict[str, str]
+    facts: dict[str, str]
+    metrics: dict[str, float]
+    parent_run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Runs that were chosen together.
+
+    Attributes:
+        label: How they were chosen, as one printable line.
+        samples: At least one.
+    """
+
+    label: str
+    samples: tuple[Sample, ...]
+
+
+class Source:
+    """Where selectors look: a store that is opened when the first of them needs it."""
+
+    def __init__(self, tracking_uri: str | None) -> None:
+        self._uri = tracking_uri
+
+    def select(self, selector: str) -> Selection:
+        """Returns the runs that a selector means.
+
+        Raises:
+            ComparisonError: If it means nothing, or more than one thing.
+            tracking.TrackingError: If the store cannot be read.
+        """
+        word, colon, value = selector.partition(":")
+        by_word: dict[str, Callable[[str], list[StoredRun]]] = {
+            "sweep": self._sweep,
+            "experiment": self._experiment,
+            "study": self._study,
+            "tag": self._tag,
+            "git": self._git,
+            "run": self._run_ids,
+            "filter": self._filter,
+        }
+        if selector == "latest":
+            runs = self._sweep("")
+        elif colon and word in by_word and value.strip():
+            runs = by_word[word](value.strip())
+        elif selector.endswith(".json") or Path(selector).is_file():
+            return read_baseline(Path(selector))
+        else:
+            raise ComparisonError(f"{shown(selector)}: no such selector; there are: {SELECTORS}")
+        if not runs:
+            raise ComparisonError(f"{shown(selector)}: no run matches; {self._what_there_is()}")
+        return Selection(shown(selector), tuple(map(_sample, runs)))
+
+    def correct_predictions(self, sample: Sample) -> "NDArray[np.bool_] | None":
+        """Returns for each test image whether a run classified it correctly; None if unknown."""
+        import numpy as np
+
+        from mnist_bench import tracking
+
+        stored = tracking.load_arrays(self._client, sample.run_id, "predictions.npz")
+        if not {"predicted", "label"} <= stored.keys():
+            return None
+        return np.asarray(stored["predicted"] == stored["label"])
+
+    def attach(self, run_id: str, texts: Mapping[str, str]) -> None:
+        """Keeps texts as artifacts of a run, by path."""
+        from mnist_bench import tracking
+
+        tracking.log_texts(self._client, run_id, texts)
+
+    @cached_property
+    def _client(self) -> "MlflowClient":
+        from mnist_bench import tracking
+
+        return tracking.open_existing(self._uri)
+
+    @cached_property
+    def _experiments(self) -> dict[str, str]:
+        """Id by name."""
+        from mnist_bench import tracking
+
+        return tracking.experiment_ids(self._client)
+
+    def _search(self, condition: str, kind: str = "run") -> "list[StoredRun]":
+        from mnist_bench import tracking
+
+        condition = f"{condition} and " if condition else ""
+        return tracking.find_runs(
+            self._client,
+            list(self._experiments.values()),
+            f"{condition}tags.`mnist_bench.kind` = '{kind}'",
+        )
+
+    def _filter(self, condition: str) -> "list[StoredRun]":
+        from mnist_bench import tracking
+
+        try:
+            return self._search(condition)
+        except tracking.TrackingError as error:
+            reason = shown(error.__cause__, limit=400)
+            raise ComparisonError(f"filter:{shown(condition)}: MLflow says: {reason}") from error
+
+    def _sweep(self, start: str) -> "list[StoredRun]":
+        """Returns the runs of the sweep whose id starts like this; of the newest, if empty."""
+        sweeps = self._search("", kind="sweep")
+        found = list(dict.fromkeys(_sweep_ids(sweeps, start)))
+        if not found:
+            wanted = f"sweep:{shown(start)}" if start else "latest"
+            newest = [f"sweep:{i[:12]}" for i in dict.fromkeys(_sweep_ids(sweeps, ""))]
+            raise ComparisonError(f"{wanted}: there is no such sweep; {_choices(newest)}")
+        if start and len(found) > 1:
+            raise ComparisonError(
+                f"sweep:{shown(start)}: is the beginning of {len(found)} sweeps; "
+                f"{_choices(f'sweep:{i[:12]}' for i in found)}"
+            )
+        return self._search(f"{_tag_key(f'mnist_bench.sweep.{found[0]}')} = '1'")
+
+    def _experiment(self, name: str) -> "list[StoredRun]":
+        from mnist_bench import tracking
+
+        if name not in self._experiments:
+            names = [f"experiment:{other}" for other in self._experiments]
+            raise ComparisonError(
+                f"experiment:{shown(name)}: there is no such experiment; {_choices(names)}"
+            )
+        return tracking.find_runs(
+            self._client, [self._experiments[name]], "tags.`mnist_bench.kind` = 'run'"
+        )
+
+    def _study(self, name: str) -> "list[StoredRun]":
+        return self._search(f"{_tag_key(f'mnist_bench.in_study.{name}')} = '1'")
+
+    def _tag(self, pair: str) -> "list[StoredRun]":
+        key, equals, value = pair.partition("=")
+        if not (key and equals and value):
+            raise ComparisonError(f"tag:{shown(pair)}: needs a key and a value, tag:KEY=VALUE")
+        if not key.startswith("mnist_bench."):
+            found = self._search(f"{_tag_key(key)} = {_quoted(value)}")
+            if found:
+                return found
+            key = f"mnist_bench.{key}"
+        return self._search(f"{_tag_key(key)} = {_quoted(value)}")
+
+    def _git(self, commit: str) -> "list[StoredRun]":
+        if not commit.isalnum():
+            raise ComparisonError(f"git:{shown(commit)}: a commit is letters and digits")
+        runs = self._search(f"{_tag_key('mnist_bench.git_commit')} LIKE '{commit}%'")
+        commits = {run.tags["git_commit"] for run in runs}
+        if len(commits) > 1:
+            names = _choices(f"git:{name[:12]}" for name in sorted(commits))
+            raise ComparisonError(
+                f"git:{shown(commit)}: is the beginning of {len(commits)} commits; {names}"
+            )
+        return runs
+
+    def _run_ids(self, value: str) -> "list[StoredRun]":
+        wanted = [run_id.strip() for run_id in value.split(",") if run_id.strip()]
+        bad = [run_id for run_id in wanted if not run_id.isalnum()]
+        if bad:
+            raise ComparisonError(f"run:{shown(bad[0])}: an id of a run is letters and digits")
+        listed = ",".join(f"'{run_id}'" for run_id in wanted)
+        runs = self._search(f"attributes.run_id IN ({listed})")
+        unknown = sorted(set(wanted) - {run.run_id for run in runs})
+        if unknown:
+            raise ComparisonError(
+                f"run:{shown(unknown[0])}: there is no such run (a sweep is chosen by sweep:ID); "
+                f"{self._what_there_is()}"
+            )
+        return runs
+
+    def _what_there_is(self) -> str:
+        """Returns what one could choose instead, for a refusal."""
+        sweeps = self._search("", kind="sweep")
+        studies = {f"study:{run.tags['study']}" for run in sweeps if "study" in run.tags}
+        experiments = [f"experiment:{name}" for name in self._experiments]
+        newest = [f"sweep:{i[:12]}" for i in dict.fromkeys(_sweep_ids(sweeps, ""))]
+        return _choices([*sorted(studies), *experiments, *newest])
+
+
+def split_by(selection: Selection, key: str) -> list[Selection]:
+    """Returns a selection split by a setting or a fact, in the order of its values.
+
+    Raises:
+        ComparisonError: If the runs do not have the key, or all have one value of it.
+    """
+    parts: dict[str, list[Sample]] = {}
+    for sample in selection.samples:
+        value = sample.settings.get(key, sample.facts.get(key))
+        if value is None:
+            names = sorted({*selection.samples[0].settings, *selection.samples[0].facts})
+            raise ComparisonError(
+                f"--by {shown(key)}: {shown(sample.name)} has no such key; there are: "
+                f"{', '.join(names)}"
+            )
+        parts.setdefault(value, []).append(sample)
+    if len(parts) == 1:
+        raise ComparisonError(
+            f"--by {shown(key)}: all runs have {shown(next(iter(parts)))}; there is nothing to "
+            "compare it with"
+        )
+    return [Selection(shown(f"{key}={value}"), tuple(parts[value])) for value in _ordered(parts)]
+
+
+def write_baseline(path: Path, selection: Selection) -> None:
+    """Writes the raw samples, so that they can be compared with where there is no store.
+
+    Raises:
+        ComparisonError: If the file cannot be written.
+    """
+    content = {
+        "schema": BASELINE_SCHEMA,
+        "selector": selection.label,
+        "samples": [
+            asdict(sample)
+            for sample in sorted(selection.samples, key=lambda s: (s.cell, s.seed, s.run_id))
+        ],
+    }
+    text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n"
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ComparisonError(f"{shown(path)}: cannot write it: {error.strerror}") from error
+
+
+def read_baseline(path: Path) -> Selection:
+    """Returns the samples of a baseline file.
+
+    Raises:
+        ComparisonError: If it cannot be read, or is not such a file.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+    except OSError as error:
+        raise ComparisonError(f"{shown(path)}: cannot read it: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        reason = shown(error)
+        raise ComparisonError(f"{shown(path)}: is not a baseline file: {reason}") from error
+    schema = content.get("schema") if isinstance(content, dict) else None
+    if schema != BASELINE_SCHEMA:
+        raise ComparisonError(
+            f"{shown(path)}: is not a baseline file of this version (its schema is "
+            f"{shown(schema)}, not {BASELINE_SCHEMA}); write it again with --export"
+        )
+    rows = content.get("samples")
+    if not isinstance(rows, list) or not rows:
+        raise ComparisonError(f"{shown(path)}: holds no samples; write it again with --export")
+    return Selection(
+        shown(path.name), tuple(_parse(path, number, row) for number, row in enumerate(rows))
+    )
+
+
+def _parse(path: Path, number: int, row: Any) -> Sample:
+    """Returns one sample of a file, nothing of which is trusted."""
+    types: dict[str, Callable[[Any], bool]] = {
+        "seed": _is_whole,
+        "start_ms": _is_whole,
+        "settings": lambda value: _is_table(value, str),
+        "facts": lambda value: _is_table(value, str),
+        "metrics": lambda value: (
+            _is_table(value, int | float) and all(map(_is_finite, value.values()))
+        ),
+    }
+    names = [field.name for field in fields(Sample)]
+    if not isinstance(row, dict) or row.keys() != set(names):
+        raise ComparisonError(
+            f"{shown(path)}: sample {number} must have exactly {', '.join(names)}"
+        )
+    for name in names:
+        if not types.get(name, lambda value: isinstance(value, str))(row[name]):
+            raise ComparisonError(f"{shown(path)}: sample {number}: {name} is not of its type")
+    return Sample(**row)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_table(value: Any, of: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(item, of) for item in value.values())
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        return math.isfinite(value) and not isinstance(value, bool)
+    except OverflowError:
+        return False
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no number")
+
+
+def _sample(run: "StoredRun") -> Sample:
+    seed = run.params.get("seed", "")
+    if not seed.isdecimal():
+        raise ComparisonError(f"run:{run.run_id}: has no seed, so it is no run of this program")
+    return Sample(
+        run_id=run.run_id,
+        name=run.name or run.run_id,
+        cell=run.tags.get("cell", "") or run.run_id,
+        seed=int(seed),
+        start_ms=run.start_ms,
+        failure=_failure(run),
+        settings={
+            key: value
+            for key, value in run.params.items()
+            if key.partition(".")[0] in SEMANTIC and key != "data.path"
+        },
+        facts={key: run.tags[key] for key in FACTS if key in run.tags},
+        metrics={
+            key: run.metrics[key]
+            for key in METRICS
+            if key in run.metrics and math.isfinite(run.metrics[key])
+        },
+        parent_run_id=run.parent_run_id,
+    )
+
+
+def _failure(run: "StoredRun") -> str:
+    if run.is_reusable():
+        return ""
+    if run.status == "FINISHED":
+        return "incomplete"
+    return shown(run.tags.get("failure") or run.status.lower())
+
+
+def _sweep_ids(sweeps: "Iterable[StoredRun]", start: str) -> list[str]:
+    ids = (run.tags.get("sweep_id", "") for run in sweeps)
+    return [sweep_id for sweep_id in ids if sweep_id and sweep_id.startswith(start)]
+
+
+def _choices(names: Iterable[str]) -> str:
+    listed = [shown(name) for name in names]
+    if not listed:
+        return "the store has no runs yet"
+    more = f" and {len(listed) - MOST_CHOICES} more" if len(listed) > MOST_CHOICES else ""
+    return f"choose from: {', '.join(listed[:MOST_CHOICES])}{more}"
+
+
+def _tag_key(key: str) -> str:
+    if "`" in key:
+        raise ComparisonError(f"{shown(key)}: MLflow cannot search for a tag with ` in its name")
+    return f"tags.`{key}`"
+
+
+def _quoted(value: str) -> str:
+    for quote in "'\"":
+        if quote not in value:
+            return f"{quote}{value}{quote}"
+    raise ComparisonError(f"{shown(value)}: MLflow cannot search for both kinds of quotes")
+
+
+def _ordered(values: Iterable[str]) -> list[str]:
+    """Returns numbers by size, and other text with the numbers in it by size (3.9 before 3.15)."""
+    try:
+        return sorted(values, key=float)
+    except ValueError:
+        return sorted(values, key=lambda text: [(len(p), p) for p in re.split(r"(\d+)", text)])
+
+
+def newest_parent(samples: Sequence[Sample]) -> str:
+    """Returns the id of the sweep of the newest of some runs that has one; empty for none."""
+    return max(
+        ((s.start_ms, s.parent_run_id) for s in samples if s.parent_run_id), default=(0, "")
+    )[1]
