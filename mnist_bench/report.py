@@ -148,7 +148,10 @@ def plan_csv(prospects: Sequence["Prospect"]) -> str:
 
 
 def sweep_page(
-    standings: Sequence[Standing], failures: Mapping[str, str], missing: Sequence[str]
+    standings: Sequence[Standing],
+    failures: Mapping[str, str],
+    missing: Sequence[str],
+    links: Mapping[str, str],
 ) -> str:
     """Returns a sweep's description for its page in MLflow, as Markdown.
 
@@ -156,21 +159,44 @@ def sweep_page(
         standings: The leaderboard.
         failures: Name of a failed run -> why.
         missing: Names of the runs that were not begun or not ended.
+        links: Cell, or path of an artifact -> its address.
     """
-    rows = [[s.cell, str(s.seeds), *standing_cells(s)] for s in standings]
+    rows = [[_linked(s.cell, links), str(s.seeds), *standing_cells(s)] for s in standings]
+    files = " · ".join(_linked(path, links) for path in SWEEP_FILES)
+    best = [f"Best cell: {standings[0].cell}"] if standings[0].seeds else []
     parts = [
-        _table(["cell", "seeds", *STANDING_TITLES], rows),
+        *best,
+        _table(["cell", "seeds", *STANDING_TITLES], _first(rows)),
         "Test accuracy: mean over seeds, with the half width of its 95 % interval where there are "
-        "two seeds or more. The runs of this sweep stand below it in the run table.",
+        "two seeds or more. The runs of this sweep stand below it in the run table; a cell links "
+        f"to its first run. All of it: {files}.",
     ]
     if failures:
         parts.append(
-            _table(["failed", "why"], [[name, _verbatim(why)] for name, why in failures.items()])
+            _table(
+                ["failed", "why"],
+                _first([[name, _verbatim(why)] for name, why in failures.items()]),
+            )
         )
     if missing:
-        parts.append(_table(["missing"], [[name] for name in missing]))
+        parts.append(_table(["missing"], _first([[name] for name in missing])))
     return "\n\n".join(parts)
 
+
+def _linked(name: str, links: Mapping[str, str]) -> str:
+    return f"[{name}]({links[name]})" if name in links else name
+
+
+def _first(rows: Sequence[Sequence[str]]) -> list[Sequence[str]]:
+    """Returns as many rows as a description, which MLflow bounds, has room for."""
+    more = len(rows) - SHOWN_ROWS
+    rest = [f"... and {more} more", *[""] * (len(rows[0]) - 1)] if more > 0 else []
+    return [*rows[:SHOWN_ROWS], *([rest] if rest else [])]
+
+
+SWEEP_FILES = ("leaderboard.csv", "plan.csv")
+SHOWN_ROWS = 16
+"""Rows of a table of a sweep's page: a description holds 8,000 characters."""
 
 STANDING_TITLES = ("test accuracy", "test loss", "s/epoch", "total s", "params")
 

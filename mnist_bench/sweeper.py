@@ -274,11 +274,13 @@ class _Course:
 
     def _sum_up(self, status: str) -> None:
         by_cell: dict[str, list[Mapping[str, float]]] = {}
+        first_runs: dict[str, str] = {}
         for run in self.plan.runs:
             summary = self.summaries.get(run.identity.run_fp)
             results = by_cell.setdefault(run.identity.cell, [])
             if summary is not None and not summary.failure:
                 results.append(summary.metrics)
+                first_runs.setdefault(run.identity.cell, summary.run_id)
         board = report.leaderboard(by_cell)
         missing = [
             run.identity.name for run in self.plan.runs if run.identity.run_fp not in self.summaries
@@ -286,7 +288,8 @@ class _Course:
         failures = self._failures()
         self._record_counts()
         self.recorder.log_text("leaderboard.csv", report.leaderboard_csv(board))
-        self.recorder.end(status, report.sweep_page(board, failures, missing))
+        links = self.recorder.links(first_runs, report.SWEEP_FILES)
+        self.recorder.end(status, report.sweep_page(board, failures, missing, links))
         terminal.show_sweep(self.console, board, list(self.summaries.values()), missing)
 
 

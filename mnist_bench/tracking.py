@@ -579,8 +579,7 @@ class RunRecorder:
 
     def artifact_link(self, path: str) -> str:
         """Returns the address of an artifact inside the MLflow UI, relative to its root."""
-        run = f"#/experiments/{self._store.experiment_id}/runs/{self.run_id}"
-        return f"{run}/artifacts/{quote(path)}"
+        return _link(self._store, self.run_id, path)
 
     def _end(self, status: int) -> None:
         self._store.client.set_terminated(self.run_id, RunStatus.to_string(status))
@@ -622,6 +621,17 @@ class SweepRecorder:
         """Keeps a text as an artifact."""
         self._store.client.log_text(self.run_id, text, path)
 
+    def links(self, runs: Mapping[str, str], files: Sequence[str]) -> dict[str, str]:
+        """Returns addresses inside the MLflow UI, relative to its root.
+
+        Args:
+            runs: Name -> run id.
+            files: Paths of artifacts of the sweep.
+        """
+        return {name: _link(self._store, run_id) for name, run_id in runs.items()} | {
+            file: _link(self._store, self.run_id, file) for file in files
+        }
+
     def log_progress(self, counts: Mapping[str, float]) -> None:
         """Records how far the sweep is."""
         now = _milliseconds()
@@ -638,6 +648,11 @@ class SweepRecorder:
         self._store.client.set_tag(self.run_id, "mlflow.note.content", page)
         self._store.client.set_terminated(self.run_id, status)
         self._claim.release()
+
+
+def _link(store: Store, run_id: str, artifact: str | None = None) -> str:
+    run = f"#/experiments/{store.experiment_id}/runs/{run_id}"
+    return run if artifact is None else f"{run}/artifacts/{quote(artifact)}"
 
 
 def _create_run(store: Store, name: str, tags: Mapping[str, str], claim: str) -> str:

@@ -183,7 +183,7 @@ def test_any_failure_is_shown_as_it_is(text: str) -> None:
     page = Tables(failed_run_page(cell="a_b 1-2", seed=3, failure=text))
     assert page.rows == [["", "this run"], ["a_b 1-2", "seed 3"], ["failed", shown]]
     assert page.others == ["strong", "strong", "code"]
-    sweep = Tables(sweep_page(leaderboard({"c": [metrics(0.5)]}), {"run s0": text}, ["run s1"]))
+    sweep = Tables(sweep_page(leaderboard({"c": [metrics(0.5)]}), {"run s0": text}, ["run s1"], {}))
     assert sweep.rows[2:] == [["failed", "why"], ["run s0", shown], ["missing"], ["run s1"]]
     assert sweep.others == []
 
@@ -242,7 +242,7 @@ def test_the_page_of_a_run() -> None:
 
 def test_the_page_of_a_sweep() -> None:
     board = leaderboard({"one": [metrics(0.97), metrics(0.98)], "two": []})
-    page = Tables(sweep_page(board, {}, []))
+    page = Tables(sweep_page(board, {}, [], {}))
     assert page.rows == [
         ["cell", "seeds", "test accuracy", "test loss", "s/epoch", "total s", "params"],
         ["one", "2", "0.9750 ± 0.0635", "0.5000", "2.000", "20.0", "101,770"],
