@@ -34,8 +34,8 @@ SWEEP = (
     "train.batch_size=64",
 )
 RUNS = 24
-LATEST_KILL_SECONDS = 18.0
-"""A start takes about half of this until its first run trains."""
+LATEST_KILL_SECONDS = 22.0
+"""A start takes about a third of this until its first run trains."""
 COMPARED = ("test_accuracy", "test_loss", "train_loss", "val_loss", "best_val_accuracy")
 
 
@@ -87,6 +87,7 @@ def ends_by_itself(
     kills: int,
 ) -> bool:
     """Starts a sweep and returns True if it ended, False if it was killed."""
+    before = {run.run_id for run in runs_of(folder, experiment)}
     process = start(folder, experiment, sweep)
     patience = dice.uniform(0, LATEST_KILL_SECONDS) if counts.kills < kills else 600
     try:
@@ -95,8 +96,10 @@ def ends_by_itself(
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         counts.kills += 1
-        running = [run for run in runs_of(folder, experiment) if run.status == "RUNNING"]
-        counts.kills_in_mid_run += any(run.tags["kind"] == "run" for run in running)
+        counts.kills_in_mid_run += any(
+            run.status == "RUNNING" and run.run_id not in before
+            for run in runs_of(folder, experiment)
+        )
         return False
     assert code == 0, f"{experiment} ended with {code}"
     return True
