@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import sys
+import textwrap
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -146,6 +147,8 @@ def task(composed: "DictConfig") -> "RunSummary":
 
 
 def _single_run(config: RunConfig, overrides: Sequence[str]) -> "RunSummary":
+    if config.sweep.dry_run:
+        raise ConfigError(["--dry-run: prints the plan of a sweep, and this is none; add -m"])
     from mnist_bench import terminal
     from mnist_bench.run import execute
 
@@ -297,7 +300,12 @@ def _help() -> str:
     }
     width = max(map(len, groups)) + 2
     lines = [
-        f"  {group:<{width}}{', '.join(sorted(path.stem for path in folder.glob('*.yaml')))}"
+        textwrap.fill(
+            ", ".join(sorted(path.stem for path in folder.glob("*.yaml"))),
+            width=100,
+            initial_indent=f"  {group:<{width}}",
+            subsequent_indent=" " * (width + 2),
+        )
         for group, folder in groups.items()
     ]
     return HELP.format(groups="\n".join(lines))
