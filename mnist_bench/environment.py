@@ -17,7 +17,13 @@ import psutil
 import mnist_bench
 
 PACKAGES = ("tensorflow", "keras", "numpy", "mlflow")
-FLAGS = ("CUDA_VISIBLE_DEVICES", "TF_ENABLE_ONEDNN_OPTS", "TF_XLA_FLAGS", "XLA_FLAGS")
+FLAGS = (
+    "CUDA_VISIBLE_DEVICES",
+    "TF_ENABLE_ONEDNN_OPTS",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_XLA_FLAGS",
+    "XLA_FLAGS",
+)
 """Environment variables that choose the device or how it computes."""
 
 

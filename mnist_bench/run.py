@@ -225,8 +225,7 @@ class _Record:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             self._write_settings_and_curves(folder)
-            text = "".join(traceback.format_exception(error))
-            (folder / "traceback.txt").write_text(text, encoding="utf-8")
+            (folder / "traceback.txt").write_text(_traceback(error), encoding="utf-8")
             self.recorder.log_artifacts(folder)
         page = report.failed_run_page(cell=self.identity.cell, seed=self.config.seed, failure=said)
         self.recorder.end(reason, {"mlflow.note.content": page})
@@ -327,6 +326,16 @@ def _shapes(dataset: data.Dataset) -> dict[str, tuple[int, ...]]:
         "test": dataset.test,
     }
     return {name: split.images.shape for name, split in splits.items() if split is not None}
+
+
+def _traceback(error: Exception) -> str:
+    """Returns the traceback without the folders that the program happens to lie in."""
+    text = "".join(traceback.format_exception(error))
+    folders = sorted({*sys.path, str(Path.home()), str(Path.cwd())}, key=len, reverse=True)
+    for folder in folders:
+        if len(folder) > 1:
+            text = text.replace(folder, "...")
+    return text
 
 
 def _files(folder: Path) -> list[Path]:

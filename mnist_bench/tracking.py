@@ -403,7 +403,7 @@ def _stored_run(run: Run) -> StoredRun:
 def _store_errors(uri: str) -> Iterator[None]:
     try:
         yield
-    except (MlflowException, SQLAlchemyError, OSError, sqlite3.Error) as error:
+    except (MlflowException, SQLAlchemyError, ImportError, OSError, sqlite3.Error) as error:
         message = re.sub(r"\s+", " ", str(error))[:300]
         raise TrackingError(
             f"tracking.uri: cannot use {_described(uri)}: {message}; "

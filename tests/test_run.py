@@ -123,7 +123,9 @@ def test_a_run_that_diverges_is_failed_with_its_curve(client, uri, tmp_path):
     assert not found.is_reusable()
     assert summary.failure.startswith("diverged: ")
     assert not [key for key, value in found.metrics.items() if not np.isfinite(value)]
-    assert "Diverged" in artifact(client, summary.run_id, "traceback.txt", tmp_path).read_text()
+    traced = artifact(client, summary.run_id, "traceback.txt", tmp_path).read_text()
+    assert "Diverged" in traced
+    assert str(Path(run.__file__).parent.parent) not in traced
     history = artifact(client, summary.run_id, "history.csv", tmp_path)
     with history.open(newline="") as file:
         [row] = csv.DictReader(file)
