@@ -191,7 +191,9 @@ def test_cores_and_threads_are_those_this_process_may_use(monkeypatch: pytest.Mo
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     changed = describe.__wrapped__()
     assert changed.threads == 3
-    assert changed.flags == {**here.flags, "XLA_FLAGS": "--xla_x"}
+    assert changed.flags["XLA_FLAGS"] == "--xla_x"
+    assert changed.flags["TF_NUM_INTRAOP_THREADS"] == "3"
+    assert "CUDA_VISIBLE_DEVICES" not in changed.flags
 
 
 LIGHT = """
