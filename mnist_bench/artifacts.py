@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from mnist_bench import figures
 from mnist_bench.config import PublishedConfig
 
-HISTORY_COLUMNS = (
-    "epoch",
+EPOCH_METRICS = (
     "train_loss",
     "train_accuracy",
     "val_loss",
@@ -23,6 +22,7 @@ HISTORY_COLUMNS = (
     "epoch_seconds",
     "examples_per_second",
 )
+"""What is known of each epoch, by the key that it has everywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def write_settings(folder: Path, config: dict[str, Any], overrides: Sequence[str
 def write_history(folder: Path, epochs: Iterable[Mapping[str, Any]]) -> None:
     """Writes `history.csv`: a row an epoch, empty where a value is missing or not finite."""
     with (folder / "history.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, HISTORY_COLUMNS, extrasaction="ignore")
+        writer = csv.DictWriter(file, ["epoch", *EPOCH_METRICS], extrasaction="ignore")
         writer.writeheader()
         for epoch in epochs:
             finite = {k: v for k, v in epoch.items() if v is not None and np.isfinite(v)}

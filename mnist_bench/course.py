@@ -16,7 +16,7 @@ from hydra.plugins.launcher import Launcher
 from rich.console import Console
 
 from mnist_bench import report, terminal, tracking
-from mnist_bench.config import OnError, SweepConfig, Timing, shown
+from mnist_bench.config import OnError, Timing, shown
 from mnist_bench.plan import Plan, PlannedRun, Prospect, State
 from mnist_bench.run import RunSummary, take_stored
 
@@ -112,12 +112,11 @@ class Course:
         suspects and run again one at a time, so that the guilty one is found and the others are
         not lost.
         """
-        settings = runs[0].config.sweep if runs else None
         attempts = dict.fromkeys((run.identity.run_fp for run in runs), 0)
         waiting, suspects = list(runs), list[PlannedRun]()
         while (waiting or suspects) and not self._stops():
             alone = bool(suspects)
-            size = self.workers if settings and _stops_early(settings) else None
+            size = None if self._failure_limit() is None else self.workers
             batch = [suspects.pop(0)] if alone else waiting[:size]
             waiting = waiting if alone else waiting[len(batch) :]
             answers, died = self._launch_batch(batch)
@@ -145,7 +144,9 @@ class Course:
             answers = zip(by_name, map(_summary, jobs, batch), strict=True)
             return dict(answers), set()
         except Exception as error:
-            died = {run.tags["run_fp"] for run in tracking.end_stale(self.store) if run.tags}
+            # What was ended may be another sweep's parent too, which has no such identity.
+            stale = tracking.end_stale(self.store)
+            died = {run.tags["run_fp"] for run in stale if "run_fp" in run.tags}
             answers_in_store = self._ended(by_name)
             if not died & by_name.keys() and not answers_in_store:
                 raise  # nothing was begun: it is the launcher that does not work
@@ -192,10 +193,13 @@ class Course:
         self._record_counts()
 
     def _stops(self) -> bool:
-        failures = len(self._failures())
+        limit = self._failure_limit()
+        return limit is not None and len(self._failures()) >= limit
+
+    def _failure_limit(self) -> int | None:
+        """Returns after how many failed runs the sweep stops; None is never."""
         settings = self.plan.runs[0].config.sweep
-        limit = 1 if settings.on_error is OnError.stop else settings.max_failures
-        return limit is not None and failures >= limit
+        return 1 if settings.on_error is OnError.stop else settings.max_failures
 
     def _failures(self) -> dict[str, str]:
         return {s.name: s.failure for s in self.summaries.values() if s.failure}
@@ -264,10 +268,6 @@ def _summary(job: JobReturn, run: PlannedRun) -> RunSummary:
     # `return_value` would raise what the job raised, and print it.
     error = job._return_value
     return RunSummary("", run.identity.name, {}, f"error: {shown(error) or type(error).__name__}")
-
-
-def _stops_early(settings: SweepConfig) -> bool:
-    return settings.on_error is OnError.stop or settings.max_failures is not None
 
 
 def _end_children() -> None:

@@ -22,14 +22,6 @@ if TYPE_CHECKING:
     from mnist_bench.tracking import RunRecorder, Store, StoredRun
     from mnist_bench.training import Epoch, RunResult
 
-EPOCH_METRICS = (
-    "train_loss",
-    "train_accuracy",
-    "val_loss",
-    "val_accuracy",
-    "epoch_seconds",
-    "examples_per_second",
-)
 RESULT_METRICS = (
     "test_loss",
     "test_accuracy",
@@ -177,7 +169,7 @@ class _Record:
 
     def epoch(self, epoch: "Epoch") -> None:
         """Records one epoch."""
-        metrics = {key: getattr(epoch, key) for key in EPOCH_METRICS}
+        metrics = {key: getattr(epoch, key) for key in artifacts.EPOCH_METRICS}
         self.epochs.append({"epoch": epoch.number, **metrics})
         self.recorder.log_epoch(
             epoch.number, metrics, epoch.step_losses.tolist(), epoch.examples.tolist()

@@ -14,10 +14,9 @@ from mnist_bench.metrics import METRICS
 
 if TYPE_CHECKING:
     import numpy as np
-    from mlflow.tracking import MlflowClient
     from numpy.typing import NDArray
 
-    from mnist_bench.tracking import StoredRun
+    from mnist_bench.tracking import Client, StoredRun
 
 BASELINE_SCHEMA = "mnist_bench.baseline/1"
 """What a baseline file says it is; a change of its form raises the number."""
@@ -136,7 +135,7 @@ class Source:
         tracking.log_texts(self._client, run_id, texts)
 
     @cached_property
-    def _client(self) -> "MlflowClient":
+    def _client(self) -> "Client":
         from mnist_bench import tracking
 
         return tracking.open_existing(self._uri)

@@ -68,8 +68,9 @@ class MnistBenchSweeper(Sweeper):
         settings = plan.runs[0].config
         if settings.sweep.dry_run:
             stored = tracking.runs_if_any(settings.tracking.uri, settings.tracking.experiment)
-            terminal.show_plan(console, plan, assess(plan, stored), workers)
-            terminal.show_prospects(console, assess(plan, stored))
+            prospects = assess(plan, stored)
+            terminal.show_plan(console, plan, prospects, workers)
+            terminal.show_prospects(console, prospects)
             return []
 
         store = tracking.open_store(settings.tracking.uri, settings.tracking.experiment)

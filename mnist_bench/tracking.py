@@ -48,6 +48,9 @@ from mnist_bench.environment import process_is_gone, this_process
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+Client = MlflowClient
+"""What `open_existing` returns, by a name that needs no import of MLflow elsewhere."""
+
 PREFIX = "mnist_bench."
 DEFAULT_URI = "sqlite:///mlflow.db"
 HEARTBEAT_SECONDS = 60
