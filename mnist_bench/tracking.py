@@ -474,7 +474,13 @@ class RunRecorder:
                 profile=json.dumps({f"{split}_images": shape for split, shape in shapes.items()}),
             )
             context = InputTag("mlflow.data.context", "training")
-            self._store.client.log_inputs(self.run_id, [DatasetInput(dataset, [context])])
+            inputs = [DatasetInput(dataset, [context])]
+            try:
+                self._store.client.log_inputs(self.run_id, inputs)
+            except MlflowException:
+                # MLflow looks for the dataset before it inserts it: of two processes that begin at
+                # the same moment one finds it too late, with nothing written, and there now.
+                self._store.client.log_inputs(self.run_id, inputs)
 
     def log_epoch(
         self,

@@ -1,6 +1,7 @@
 import math
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -258,3 +259,21 @@ def test_artifacts_stay_in_the_store_whatever_the_experiment_is_called(name, tmp
     assert location.startswith(folder.as_uri() + "/")
     assert "/" not in location.removeprefix(folder.as_uri() + "/")
     assert ".." not in location
+
+
+def test_runs_may_enter_the_same_dataset_at_the_same_moment(tmp_path):
+    """MLflow looks for it and then inserts it, so that of two processes one finds it too late."""
+    store = tracking.open_store(f"sqlite:///{tmp_path}/mlflow.db", "mnist_bench")
+    tags = {"mnist_bench.run_fp": "0"}
+    recorders = [tracking.RunRecorder(store, "a run", tags, {}, {}) for _ in range(8)]
+    start = threading.Barrier(8)
+
+    def enter(recorder, digest):
+        start.wait()
+        recorder.log_dataset("mnist", digest, {"train": (1, 28, 28)})
+
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(10):
+            list(pool.map(enter, recorders, [f"{number:032x}"] * 8))
+    for recorder in recorders:
+        assert len(store.client.get_run(recorder.run_id).inputs.dataset_inputs) == 10
