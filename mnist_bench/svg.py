@@ -32,6 +32,7 @@ class Axis:
         self._start, self._end = start, end
 
     def __call__(self, value: float) -> float:
+        """Returns the pixel of a number; beyond the ends it is the end's."""
         share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
         return round(self._start + share * (self._end - self._start), 1)
 
