@@ -55,24 +55,29 @@ def interval_mark(
     ends: tuple[float, float] | None,
     scale: tuple[float, float],
     said: str,
-    zero: bool = False,
+    *,
+    reach: tuple[float, float] | None = None,
 ) -> str:
     """Returns a value with its interval, as small as a line of a table.
 
+    Where the scale goes beyond 0 on both sides, a line marks 0.
+
     Args:
         value: The estimate.
-        ends: Of its interval; None without one.
+        ends: Of its interval, a thick bar; None without one.
         scale: The range of all the marks of the table.
         said: The same in words.
-        zero: Whether to draw where 0 is.
+        reach: Least and most of what was averaged, a thin line; None to leave it out.
     """
     place = _scale(*scale, 6, MARK_WIDTH - 6)
     svg = canvas(said, MARK_WIDTH, MARK_HEIGHT)
     svg.set("class", "mark")
     middle = MARK_HEIGHT / 2
     draw_line(svg, 2, middle, MARK_WIDTH - 2, middle, "grid")
-    if zero:
+    if scale[0] < 0 < scale[1]:
         draw_line(svg, place(0), 1, place(0), MARK_HEIGHT - 1, "zero")
+    if reach is not None:
+        draw_line(svg, place(reach[0]), middle, place(reach[1]), middle, "plain")
     if ends is not None:
         draw_line(svg, place(ends[0]), middle, place(ends[1]), middle, "plain interval strong")
     draw_dot(svg, place(value), middle, 4, "plain", said)
@@ -155,7 +160,7 @@ class Panels:
         group = draw(draw(svg, "defs"), "g", id="all-curves")
         for lines in self._cells:
             for line in lines[:1]:
-                self._polyline(group, line.epochs, line.mean, "faint")
+                self._polyline(group, line.epochs, line.mean, "other")
         return written(svg)
 
     def panel(self, place: int, title: str) -> str:

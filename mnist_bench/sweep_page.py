@@ -18,7 +18,7 @@ from mnist_bench.compare_charts import Point, pareto_front
 from mnist_bench.compare_report import plural, ranges
 from mnist_bench.config import shown
 from mnist_bench.data import MNIST_FILE
-from mnist_bench.metrics import METRICS, Kind
+from mnist_bench.metrics import METRICS, Kind, Metric
 from mnist_bench.page import drawing, render
 from mnist_bench.report import STANDING_TITLES, Standing
 from mnist_bench.selection import Sample
@@ -56,7 +56,7 @@ def page(report: SweepReport) -> str:
     failures = [(run.name, run.failure or "incomplete") for run in report.failed]
     return render(
         "sweep.html.j2",
-        title=f"{shown(report.label)}: {_outcome(report)}",
+        title=f"{_heading(report.label)}: {_outcome(report)}",
         passed=not failures and not report.missing,
         summary=list(_summary(report)),
         facts=_facts(report),
@@ -76,6 +76,10 @@ def page(report: SweepReport) -> str:
         style_control=_style_sentence(report.style_control),
         mistakes=_mistakes(report.mistakes),
     )
+
+
+def _heading(label: str) -> str:
+    return shown(f"Sweep {label.removeprefix('sweep:')}" if label.startswith("sweep:") else label)
 
 
 def _outcome(report: SweepReport) -> str:
@@ -108,13 +112,19 @@ def _summary(report: SweepReport) -> Iterable[str]:
             time = [c for c in own if c.metric is SECONDS and c.level == largest.level]
             yield f"{_title(key).capitalize()}: {_effect_sentence(largest, time)}."
     if report.style_control is not None:
-        yield _style_sentence(report.style_control)
+        control = report.style_control
+        yield (
+            f"Style: the {len(control.styles)} styles give the same to the last bit at "
+            f"{control.equal} of {control.points} points."
+        )
     if report.mistakes is not None:
         hard = report.mistakes
         yield (
             f"{len(hard.by_all)} of {hard.images:,} test images are wrong in all "
             f"{plural(hard.runs, 'run')}, {hard.by_some:,} in at least one."
         )
+    if len(report.seeds) == 1:
+        yield "All of this is from one seed, so how much of it is chance is not known."
     lost = len(report.failed) + len(report.missing)
     if lost:
         verb = "is" if lost == 1 else "are"
@@ -153,12 +163,12 @@ def _facts(report: SweepReport) -> list[tuple[str, str]]:
     }
     facts = [
         ("cells", f"{len(report.cells)}: {'; '.join(swept) or 'one configuration'}"),
-        ("seeds", ranges(report.seeds)),
+        ("seeds", f"{len(report.seeds)}: {ranges(report.seeds)}"),
         ("same in all runs", ", ".join(f"{key}={value}" for key, value in sorted(same.items()))),
         ("machine", _values(runs, "cpu")),
         ("cores, threads", f"{_values(runs, 'cores')}, {_values(runs, 'threads')}"),
         ("device", _values(runs, "device")),
-        ("timed", _values(runs, "timing")),
+        ("timing", _values(runs, "timing").replace("exclusive", "each run alone on the machine")),
         (
             "versions",
             ", ".join(
@@ -276,28 +286,38 @@ def _compared(report: SweepReport) -> set[str]:
 
 
 def _effects(report: SweepReport) -> list[dict[str, Any]]:
-    """Returns a table for each swept setting that has cells to compare."""
+    """Returns a table a metric, on one scale, so that the settings compare with each other."""
+    compared = [change for change in report.changes if change.cells or change.left_out]
     tables = []
-    for key, (first, *_) in report.swept.items():
-        own = [c for c in report.changes if c.key == key and (c.cells or c.left_out)]
-        if own:
-            metrics = [
-                {"name": metric.title, "rows": _effect_rows([c for c in own if c.metric is metric])}
-                for metric in (ACCURACY, SECONDS)
-            ]
-            tables.append({"name": _title(key), "first": shown(first), "metrics": metrics})
+    for metric in (ACCURACY, SECONDS):
+        own = [change for change in compared if change.metric is metric]
+        ends = [
+            _place(metric, end)
+            for change in own
+            for end in (change.low, change.high, change.least, change.most)
+            if end is not None
+        ]
+        reach = max(map(abs, ends), default=0.0) or 1.0
+        rows = [_effect_row(change, (-reach, reach)) for change in own]
+        if rows:
+            tables.append({"name": metric.title, "rows": rows})
     return tables
 
 
-def _effect_rows(changes: Sequence[Change]) -> list[dict[str, Any]]:
-    reach = [abs(end) for c in changes for end in (c.value, c.low, c.high) if end is not None]
-    scale = (-max(reach, default=1.0), max(reach, default=1.0))
-    return [_effect_row(change, scale) for change in changes]
+def _place(metric: Metric, change: float) -> float:
+    """Returns where a change is drawn: twice and half as much are equally far from no change."""
+    return math.log1p(change) if metric.scale.log else change
 
 
 def _effect_row(change: Change, scale: tuple[float, float]) -> dict[str, Any]:
     metric = change.metric
-    row = {"level": shown(change.level), "change": "-", "interval": "-", "range": "-", "mark": ""}
+    row = {
+        "level": f"{_title(change.key)}: {shown(change.level)} instead of {shown(change.first)}",
+        "change": "-",
+        "interval": "-",
+        "range": "-",
+        "mark": "",
+    }
     if change.value is None or change.least is None or change.most is None:
         why = (
             "no two runs were timed alone on one machine"
@@ -305,21 +325,33 @@ def _effect_row(change: Change, scale: tuple[float, float]) -> dict[str, Any]:
             else "a run of each pair has no result"
         )
         return row | {"pairs": f"none: {why}"}
-    ends = None if change.low is None or change.high is None else (change.low, change.high)
+    low, high = change.low, change.high
+    equal = change.least == change.most == 0
+    drawn = [_place(metric, v) for v in (change.value, change.least, change.most)]
     left_out = f"; {change.left_out} left out" if change.left_out else ""
     return row | {
-        "change": metric.show_change(change.value),
-        "interval": "one seed: none" if ends is None else _bracket(change, ends),
-        "range": f"{metric.show_change(change.least)} to {metric.show_change(change.most)}",
-        "pairs": f"{plural(change.cells, 'pair')} of cells, {plural(change.seeds, 'seed')}{left_out}",
+        "change": "none at all" if equal else metric.show_change(change.value),
+        "interval": "one seed" if low is None or high is None else _bracket(metric, low, high),
+        "range": "all equal"
+        if equal
+        else f"{metric.show_change(change.least)} to {metric.show_change(change.most)}",
+        "pairs": f"{plural(change.cells, 'pair')}, {plural(change.seeds, 'seed')}{left_out}",
         "mark": drawing(
-            charts.interval_mark(change.value, ends, scale, _interval(change), zero=True)
+            charts.interval_mark(
+                drawn[0],
+                None
+                if low is None or high is None
+                else (_place(metric, low), _place(metric, high)),
+                scale,
+                _interval(change),
+                reach=(drawn[1], drawn[2]),
+            )
         ),
     }
 
 
-def _bracket(change: Change, ends: tuple[float, float]) -> str:
-    return f"[{change.metric.show_change(ends[0])}, {change.metric.show_change(ends[1])}]"
+def _bracket(metric: Metric, low: float, high: float) -> str:
+    return f"[{metric.show_change(low)}, {metric.show_change(high)}]"
 
 
 def _interval(change: Change) -> str:
@@ -328,7 +360,7 @@ def _interval(change: Change) -> str:
     said = change.metric.show_change(change.value)
     if change.low is None or change.high is None:
         return said
-    return f"{said} {_bracket(change, (change.low, change.high))}"
+    return f"{said} {_bracket(change.metric, change.low, change.high)}"
 
 
 def _tradeoff(report: SweepReport) -> dict[str, Any] | None:
@@ -408,16 +440,16 @@ def _curves(curves: Sequence[Curve]) -> dict[str, Any] | None:
 
 def _curve_notes(curve: Curve) -> str:
     styles = f"{len(curve.styles)} styles coincide; " if len(curve.styles) > 1 else ""
-    return f"{styles}{plural(curve.seeds, 'seed')}; test {100 * curve.test_accuracy:.2f} %"
+    return f"{styles}{plural(curve.seeds, 'seed')}; test {100 * curve.test_accuracy:.2f}\u00a0%"
 
 
 def _style_sentence(control: StyleControl | None) -> str:
     if control is None:
-        return "Style control: all runs have one style, so there is nothing to compare."
+        return "All runs have one style, so there is nothing to compare."
     if not control.points:
-        return "Style control: no two styles finished with all else equal."
-    head = f"Style control: {', '.join(control.styles)} are ways to write one network"
-    point = "a setting of everything else and a seed"
+        return "No two styles finished with all else equal."
+    head = f"The styles {', '.join(control.styles)} are ways to write one network"
+    point = "a point is a setting of everything else and a seed"
     if control.equal == control.points:
         return (
             f"{head}, and it shows: at {control.equal} of {control.points} points ({point}) every "

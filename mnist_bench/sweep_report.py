@@ -66,7 +66,7 @@ class Cell:
     """A configuration without its seed, and its runs.
 
     Attributes:
-        label: Readable; no other cell has it.
+        label: Readable, of what not all cells have in common; no other cell has it.
         settings: What decides the result, by configuration key.
         data_fp: Digest of the data.
         runs: Those with a result, one a seed, by seed.
@@ -305,8 +305,7 @@ def gather(source: "Source", selector: str) -> Material:
 def examine(material: Material) -> SweepReport:
     """Returns everything that a report of these runs says."""
     found, notices = cells_of(Selection(material.label, material.samples), (), material.label)
-    cells = sorted(map(_cell, found.values()), key=lambda cell: cell.label)
-    cells = _uniquely_named(cells)
+    cells = _named(sorted(map(_cell, found.values()), key=lambda cell: cell.label))
     axes = swept(cells)
     curves, without = _curves(cells, material.histories)
     return SweepReport(
@@ -341,13 +340,17 @@ def _has_result(sample: Sample) -> bool:
     return not sample.failure and sample.metrics.keys() >= set(NEEDED_METRICS)
 
 
-def _uniquely_named(cells: Iterable[Cell]) -> list[Cell]:
+def _named(cells: Sequence[Cell]) -> list[Cell]:
+    """Returns the cells under names without the words that all of them share."""
+    words = [cell.label.split(" ") for cell in cells]
+    shared = set(words[0]).intersection(*words) if len(words) > 1 else set()
     seen = Counter[str]()
     named = []
-    for cell in cells:
-        seen[cell.label] += 1
-        again = seen[cell.label]
-        named.append(cell if again == 1 else replace(cell, label=f"{cell.label} ({again})"))
+    for cell, own in zip(cells, words, strict=True):
+        label = " ".join(word for word in own if word not in shared) or cell.label
+        seen[label] += 1
+        again = f" ({seen[label]})" if seen[label] > 1 else ""
+        named.append(replace(cell, label=f"{label}{again}"))
     return named
 
 
@@ -611,14 +614,14 @@ def mistakes(cells: Sequence[Cell], answers: Mapping[str, "Answers"]) -> Mistake
             )
             for index in np.flatnonzero(wrong.all(axis=0)).tolist()
         ),
-        packaged=all(_is_packaged(cell) for cell, _ in told),
+        packaged=all(_is_packaged(cell.runs[0]) for cell, _ in told),
     )
 
 
-def _is_packaged(cell: Cell) -> bool:
-    """Returns whether a cell's test images are those of the package.
+def _is_packaged(run: Sample) -> bool:
+    """Returns whether a run's test images are those of the package.
 
     The name of a cell whose data came from a file says so (see `fingerprint.cell_label`).
     """
-    from_file = f"mnist-{cell.data_fp[:8]}"
-    return cell.settings.get("data.name") == "mnist" and from_file not in cell.label.split()
+    from_file = f"mnist-{run.facts.get('data_fp', '')[:8]}"
+    return run.settings.get("data.name") == "mnist" and from_file not in run.cell.split(" ")
