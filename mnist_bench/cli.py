@@ -11,6 +11,7 @@ import textwrap
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,12 @@ REFUSED = 2
 FAILED = 1
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
+
+COMMANDS = {
+    "compare": "compare_cli",
+    "report": "report_cli",
+}
+"""Commands beside training -> the module whose `main` runs them."""
 
 FLAGS = (
     *("--multirun", "-m", "--run", "-r", "--cfg", "-c", "--package", "-p", "--resolve"),
@@ -62,6 +69,7 @@ mnist_bench: trains MNIST networks, keeps every run in MLflow, and compares them
   python -m mnist_bench -m --dry-run          print what a sweep would train
   python -m mnist_bench +experiment=NAME      run a study from experiments/
   python -m mnist_bench compare BASE [CAND]   judge runs against others (compare --help)
+  python -m mnist_bench report [SWEEP]        write what a sweep showed as HTML (report --help)
   mlflow ui                                   look at the runs (in this folder)
 
 Groups (GROUP=NAME):
@@ -98,10 +106,9 @@ More: --cfg job (the configuration, not run), --hydra-help (Hydra's own flags)."
 def main() -> int:
     """Runs the command line and returns the exit code."""
     arguments = sys.argv[1:]
-    if arguments[:1] == ["compare"]:
-        from mnist_bench import compare_cli
-
-        return compare_cli.main(arguments[1:])
+    if arguments and arguments[0] in COMMANDS:
+        module = import_module(f"mnist_bench.{COMMANDS[arguments[0]]}")
+        return int(module.main(arguments[1:]))
     if {"-h", "--help"} & set(arguments):
         print(_help())
         return 0

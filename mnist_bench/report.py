@@ -194,7 +194,7 @@ def _first(rows: Sequence[Sequence[str]]) -> list[Sequence[str]]:
     return [*rows[:SHOWN_ROWS], *([rest] if rest else [])]
 
 
-SWEEP_FILES = ("leaderboard.csv", "plan.csv")
+SWEEP_FILES = ("report.html", "leaderboard.csv", "plan.csv")
 SHOWN_ROWS = 16
 """Rows of a table of a sweep's page: a description holds 8,000 characters."""
 

@@ -11,13 +11,12 @@ import re
 import sqlite3
 import tempfile
 import time
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -39,14 +38,12 @@ from mlflow.entities import (
 )
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.tracking import MlflowClient
 from mlflow.types import Schema, TensorSpec
 from sqlalchemy.exc import SQLAlchemyError
 
 from mnist_bench.environment import process_is_gone, this_process
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 Client = MlflowClient
 """What `open_existing` returns, by a name that needs no import of MLflow elsewhere."""
@@ -189,6 +186,7 @@ class StoredRun:
         metrics: The last value of each.
         tags: Those of this program, without their prefix.
         parent_run_id: Of the sweep that it was started by; empty for none.
+        artifacts: Where its artifacts lie, as a URI.
     """
 
     run_id: str
@@ -199,6 +197,7 @@ class StoredRun:
     metrics: dict[str, float]
     tags: dict[str, str]
     parent_run_id: str
+    artifacts: str
 
     def is_reusable(self) -> bool:
         """Returns whether the run has a result: it ended well, completely, with finite figures.
@@ -291,20 +290,31 @@ def experiment_ids(client: MlflowClient) -> dict[str, str]:
                 return found
 
 
-def load_arrays(client: MlflowClient, run_id: str, path: str) -> dict[str, "NDArray[Any]"]:
-    """Returns the arrays of an `.npz` artifact of a run by name; none if there is no such file."""
-    import numpy as np
+def artifacts_of(client: MlflowClient, run_id: str) -> str:
+    """Returns where the artifacts of a run lie; empty if there is no such run.
 
+    It takes longer than to read them: of a run that was found it is known (`StoredRun`).
+    """
+    try:
+        return str(client.get_run(run_id).info.artifact_uri)
+    except MlflowException:
+        return ""
+
+
+def read_artifact(client: MlflowClient, artifacts: str, path: str) -> bytes | None:
+    """Returns an artifact; None if there is no such file.
+
+    Args:
+        client: For the store.
+        artifacts: Where the artifacts of the run lie.
+        path: Inside of that.
+    """
     with tempfile.TemporaryDirectory() as folder:
         try:
-            file = client.download_artifacts(run_id, path, folder)
+            repository = get_artifact_repository(artifacts, tracking_uri=client.tracking_uri)
+            return Path(repository.download_artifacts(path, folder)).read_bytes()
         except (MlflowException, OSError):
-            return {}
-        try:
-            with np.load(file, allow_pickle=False) as arrays:
-                return dict(arrays)
-        except (OSError, ValueError, zipfile.BadZipFile):
-            return {}
+            return None
 
 
 def log_texts(client: MlflowClient, run_id: str, texts: Mapping[str, str]) -> None:
@@ -399,6 +409,7 @@ def _stored_run(run: Run) -> StoredRun:
             if key.startswith(PREFIX)
         },
         parent_run_id=run.data.tags.get("mlflow.parentRunId", ""),
+        artifacts=run.info.artifact_uri,
     )
 
 

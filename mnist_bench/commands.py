@@ -1,0 +1,41 @@
+"""What the commands beside training have in common: click, and refusals as one line."""
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+from mnist_bench.config import shown
+from mnist_bench.selection import ComparisonError
+
+REFUSED = 2
+
+
+def run(command: click.Command, name: str, arguments: Sequence[str]) -> int:
+    """Runs a command and returns its exit code.
+
+    Args:
+        command: What to run; it returns its exit code, or None for 0.
+        name: As it is typed.
+        arguments: Behind its name.
+    """
+    try:
+        code = command.main(list(arguments), prog_name=f"mnist_bench {name}", standalone_mode=False)
+    except click.exceptions.Abort:
+        return 130
+    except (click.ClickException, ComparisonError) as error:
+        said = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        return refuse(said)
+    except RuntimeError as error:
+        # Only what came as far as the store has it loaded, and its error with it.
+        tracking = sys.modules.get("mnist_bench.tracking")
+        if tracking is None or not isinstance(error, tracking.TrackingError):
+            raise
+        return refuse(str(error))
+    return code if isinstance(code, int) else 0
+
+
+def refuse(said: str) -> int:
+    """Says why something is refused, and returns the exit code for that."""
+    click.echo(f"refused: {shown(said, 2_000)}", err=True)
+    return REFUSED
