@@ -1,4 +1,4 @@
-"""Which runs a comparison is about: selectors of a store, and baseline files that need none."""
+"""Which runs a command is about: selectors of a store, and baseline files that need none."""
 
 import json
 import math
@@ -37,7 +37,7 @@ FACTS = (
 
 
 class ComparisonError(ValueError):
-    """A comparison that is refused; the message is one line that says why and what to do."""
+    """What is refused, of runs that were asked for; one line that says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,13 +117,44 @@ class Source:
             raise ComparisonError(f"{shown(selector)}: no run matches; {self._what_there_is()}")
         return Selection(shown(selector), tuple(map(_sample, runs)))
 
+    def named(self, name: str) -> "list[StoredRun]":
+        """Returns the runs and sweeps that a person calls so, newest first; at least one.
+
+        Args:
+            name: `latest` (run), `sweep:ID`, an id or the beginning of one, or the name of a run.
+
+        Raises:
+            ComparisonError: If there is none, or the beginning of an id is one of several.
+            tracking.TrackingError: If the store cannot be read.
+        """
+        if name == "latest":
+            found = self._search("", most=1)
+        elif name.startswith("sweep:"):
+            found = self._search(
+                f"{_tag_key('mnist_bench.sweep_id')} LIKE '{_plain_id(name[6:])}%'", kind="sweep"
+            )
+        else:
+            found = self._search(f"attributes.run_name = {_quoted(name)}", kind="%")
+            if not found and name.isalnum():
+                found = self._search(f"attributes.run_id LIKE '{name}%'", kind="%")
+                if len(found) > 1:
+                    raise ComparisonError(
+                        f"{shown(name)}: is the beginning of {len(found)} runs; "
+                        f"{_choices(f'{run.run_id[:12]} ({run.name})' for run in found)}"
+                    )
+        if not found:
+            newest = dict.fromkeys(run.name for run in self._search("", kind="%", most=50))
+            choices = _choices(["latest", *newest] if newest else [])
+            raise ComparisonError(f"{shown(name)}: there is no such run; {choices}")
+        return found
+
     def correct_predictions(self, sample: Sample) -> "NDArray[np.bool_] | None":
         """Returns for each test image whether a run classified it correctly; None if unknown."""
         import numpy as np
 
         from mnist_bench import tracking
 
-        stored = tracking.load_arrays(self._client, sample.run_id, "predictions.npz")
+        stored = tracking.load_arrays(self.client, sample.run_id, "predictions.npz")
         if not {"predicted", "label"} <= stored.keys():
             return None
         return np.asarray(stored["predicted"] == stored["label"])
@@ -132,10 +163,11 @@ class Source:
         """Keeps texts as artifacts of a run, by path."""
         from mnist_bench import tracking
 
-        tracking.log_texts(self._client, run_id, texts)
+        tracking.log_texts(self.client, run_id, texts)
 
     @cached_property
-    def _client(self) -> "Client":
+    def client(self) -> "Client":
+        """MLflow's client for the store, which has to exist."""
         from mnist_bench import tracking
 
         return tracking.open_existing(self._uri)
@@ -145,16 +177,19 @@ class Source:
         """Id by name."""
         from mnist_bench import tracking
 
-        return tracking.experiment_ids(self._client)
+        return tracking.experiment_ids(self.client)
 
-    def _search(self, condition: str, kind: str = "run") -> "list[StoredRun]":
+    def _search(
+        self, condition: str, kind: str = "run", most: int | None = None
+    ) -> "list[StoredRun]":
         from mnist_bench import tracking
 
         condition = f"{condition} and " if condition else ""
         return tracking.find_runs(
-            self._client,
+            self.client,
             list(self._experiments.values()),
-            f"{condition}tags.`mnist_bench.kind` = '{kind}'",
+            f"{condition}tags.`mnist_bench.kind` LIKE '{kind}'",
+            most,
         )
 
     def _filter(self, condition: str) -> "list[StoredRun]":
@@ -190,7 +225,7 @@ class Source:
                 f"experiment:{shown(name)}: there is no such experiment; {_choices(names)}"
             )
         return tracking.find_runs(
-            self._client, [self._experiments[name]], "tags.`mnist_bench.kind` = 'run'"
+            self.client, [self._experiments[name]], "tags.`mnist_bench.kind` = 'run'"
         )
 
     def _study(self, name: str) -> "list[StoredRun]":
@@ -407,6 +442,12 @@ def _tag_key(key: str) -> str:
     if "`" in key:
         raise ComparisonError(f"{shown(key)}: MLflow cannot search for a tag with ` in its name")
     return f"tags.`{key}`"
+
+
+def _plain_id(text: str) -> str:
+    if not text.isalnum():
+        raise ComparisonError(f"{shown(text)}: an id is letters and digits")
+    return text
 
 
 def _quoted(value: str) -> str:
