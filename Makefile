@@ -31,9 +31,7 @@ test: lint ## Run ruff, mypy and pytest
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 ui: setup ## Show the runs of this folder in MLflow's UI, on this machine only
-	MLFLOW_DISABLE_TELEMETRY=true $(BIN)/mlflow server --backend-store-uri sqlite:///mlflow.db \
-		--host 127.0.0.1 --port $(PORT) --workers 1 \
-		--allowed-hosts localhost:$(PORT),127.0.0.1:$(PORT)
+	@$(BIN)/python -m mnist_bench ui --port $(PORT)
 
 wheel: setup ## Build the wheel into dist/
 	$(BIN)/python -m build --wheel --outdir dist .

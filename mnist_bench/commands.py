@@ -9,20 +9,15 @@ from mnist_bench.config import shown
 from mnist_bench.selection import ComparisonError
 
 REFUSED = 2
+INTERRUPTED = 130
 
 
 def run(command: click.Command, name: str, arguments: Sequence[str]) -> int:
-    """Runs a command and returns its exit code.
-
-    Args:
-        command: What to run; it returns its exit code, or None for 0.
-        name: As it is typed.
-        arguments: Behind its name.
-    """
+    """Runs a command and returns its exit code: what it returned, or 2 if it was refused."""
     try:
         code = command.main(list(arguments), prog_name=f"mnist_bench {name}", standalone_mode=False)
     except click.exceptions.Abort:
-        return 130
+        return INTERRUPTED
     except (click.ClickException, ComparisonError) as error:
         said = error.format_message() if isinstance(error, click.ClickException) else str(error)
         return refuse(said)
@@ -35,7 +30,8 @@ def run(command: click.Command, name: str, arguments: Sequence[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
-def refuse(said: str) -> int:
-    """Says why something is refused, and returns the exit code for that."""
-    click.echo(f"refused: {shown(said, 2_000)}", err=True)
+def refuse(*problems: str) -> int:
+    """Says what is wrong, a line a problem, and returns the exit code for it."""
+    for problem in problems:
+        click.echo(f"refused: {shown(problem, 2_000)}", err=True)
     return REFUSED

@@ -50,20 +50,25 @@ def run_page(
         notes: Sentences on what is unusual about it.
         links: Path of an artifact -> its address.
     """
-    theirs = _published_metrics(published)
     header = ["", "this run"] + (["published"] if published else [])
     rows = [[f"**{cell}**", f"seed {seed}"] + ([_verbatim(published.source)] if published else [])]
-    for key, (name, form) in RUN_PAGE_METRICS.items():
-        if key not in metrics:
-            continue
-        row = [name, format(metrics[key], form)]
-        rows.append(row + ([theirs.get(key, "")] if published else []))
+    rows += [row[: len(header)] for row in result_rows(metrics, published)]
     parts = [
         _table(header, rows),
         *(f"**Note:** {note}." for note in notes),
         "Artifacts: " + " · ".join(f"[{path}]({address})" for path, address in links.items()),
     ]
     return "\n\n".join(parts)
+
+
+def result_rows(metrics: Mapping[str, float], published: PublishedConfig | None) -> list[list[str]]:
+    """Returns what people read of a run's metrics: rows of name, value and published value."""
+    theirs = _published_metrics(published)
+    return [
+        [name, format(metrics[key], form), theirs.get(key, "")]
+        for key, (name, form) in RUN_PAGE_METRICS.items()
+        if key in metrics
+    ]
 
 
 def failed_run_page(*, cell: str, seed: int, failure: str) -> str:

@@ -1,14 +1,11 @@
 """One run: load the data, train, record. Here, and only here, TensorFlow and MLflow meet."""
 
 import gc
-import os
-import re
 import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -18,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from mnist_bench import artifacts, data, environment, report
 from mnist_bench.config import Resume, RunConfig, as_plain, caveats, flatten, shown
 from mnist_bench.fingerprint import Identity, identify
+from mnist_bench.startup import without_startup_noise
 
 if TYPE_CHECKING:
     from mnist_bench.tracking import RunRecorder, Store, StoredRun
@@ -34,12 +32,6 @@ RESULT_METRICS = (
     "eval_seconds",
     "peak_memory_bytes",
 )
-STARTUP_NOISE = re.compile(
-    rb"All log messages before absl::InitializeLog"
-    rb"|^[IE]\d{4} .*(port|cudart_stub|cuda_platform|cuda_dnn|cuda_blas|cpu_feature_guard)\.cc"
-    rb"|^To enable the following instructions"
-)
-"""What TensorFlow writes at each start on a machine without a GPU, before it has a logger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +121,7 @@ def _train(record: "_Record", on_epoch: Callable[["Epoch"], None]) -> RunSummary
         on_epoch(epoch)
 
     try:
-        with _without_startup_noise():
+        with without_startup_noise():
             from mnist_bench import training
 
             device = training.start_device()
@@ -348,23 +340,3 @@ def _traceback(error: Exception) -> str:
 
 def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-@contextmanager
-def _without_startup_noise() -> Iterator[None]:
-    """Holds back what native code writes to standard error in a block, but for the known noise."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        finally:
-            sys.stderr.flush()
-            os.dup2(kept, 2)
-            os.close(kept)
-            held.seek(0)
-            for line in held:
-                if not STARTUP_NOISE.search(line):
-                    os.write(2, line)

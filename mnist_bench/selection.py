@@ -1,4 +1,4 @@
-"""Which runs a comparison is about: selectors of a store, and baseline files that need none."""
+"""Which runs a command is about: selectors of a store, and baseline files that need none."""
 
 import csv
 import io
@@ -42,7 +42,7 @@ FACTS = (
 
 
 class ComparisonError(ValueError):
-    """A comparison that is refused; the message is one line that says why and what to do."""
+    """What is refused, of runs that were asked for; one line that says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +153,7 @@ class Source:
         """Returns the names of all runs that a sweep planned; none if it was cut off before."""
         from mnist_bench import tracking
 
-        plan = tracking.read_artifact(self._client, sweep.artifacts, "plan.csv") or b""
+        plan = tracking.read_artifact(self.client, sweep.artifacts, "plan.csv") or b""
         return [row["name"] for row in csv.DictReader(io.StringIO(plan.decode()))]
 
     def history(self, sample: Sample) -> History:
@@ -180,8 +180,39 @@ class Source:
         from mnist_bench import tracking
 
         if sample.run_id not in self._artifacts:  # of a baseline file
-            self._artifacts[sample.run_id] = tracking.artifacts_of(self._client, sample.run_id)
-        return tracking.read_artifact(self._client, self._artifacts[sample.run_id], path)
+            self._artifacts[sample.run_id] = tracking.artifacts_of(self.client, sample.run_id)
+        return tracking.read_artifact(self.client, self._artifacts[sample.run_id], path)
+
+    def named(self, name: str) -> "list[StoredRun]":
+        """Returns the runs and sweeps that a person calls so, newest first; at least one.
+
+        Args:
+            name: `latest` (run), `sweep:ID`, an id or the beginning of one, or the name of a run.
+
+        Raises:
+            ComparisonError: If there is none, or the beginning of an id is one of several.
+            tracking.TrackingError: If the store cannot be read.
+        """
+        if name == "latest":
+            found = self._search("", most=1)
+        elif name.startswith("sweep:"):
+            found = self._search(
+                f"{_tag_key('mnist_bench.sweep_id')} LIKE '{_plain_id(name[6:])}%'", kind="sweep"
+            )
+        else:
+            found = self._search(f"attributes.run_name = {_quoted(name)}", kind="%")
+            if not found and name.isalnum():
+                found = self._search(f"attributes.run_id LIKE '{name}%'", kind="%")
+                if len(found) > 1:
+                    raise ComparisonError(
+                        f"{shown(name)}: is the beginning of {len(found)} runs; "
+                        f"{_choices(f'{run.run_id[:12]} ({run.name})' for run in found)}"
+                    )
+        if not found:
+            newest = dict.fromkeys(run.name for run in self._search("", kind="%", most=50))
+            choices = _choices(["latest", *newest] if newest else [])
+            raise ComparisonError(f"{shown(name)}: there is no such run; {choices}")
+        return found
 
     def correct_predictions(self, sample: Sample) -> "NDArray[np.bool_] | None":
         """Returns for each test image whether a run classified it correctly; None if unknown."""
@@ -194,10 +225,11 @@ class Source:
         """Keeps texts as artifacts of a run, by path."""
         from mnist_bench import tracking
 
-        tracking.log_texts(self._client, run_id, texts)
+        tracking.log_texts(self.client, run_id, texts)
 
     @cached_property
-    def _client(self) -> "Client":
+    def client(self) -> "Client":
+        """MLflow's client for the store, which has to exist."""
         from mnist_bench import tracking
 
         return tracking.open_existing(self._uri)
@@ -207,16 +239,19 @@ class Source:
         """Id by name."""
         from mnist_bench import tracking
 
-        return tracking.experiment_ids(self._client)
+        return tracking.experiment_ids(self.client)
 
-    def _search(self, condition: str, kind: str = "run") -> "list[StoredRun]":
+    def _search(
+        self, condition: str, kind: str = "run", most: int | None = None
+    ) -> "list[StoredRun]":
         from mnist_bench import tracking
 
         condition = f"{condition} and " if condition else ""
         return tracking.find_runs(
-            self._client,
+            self.client,
             list(self._experiments.values()),
-            f"{condition}tags.`mnist_bench.kind` = '{kind}'",
+            f"{condition}tags.`mnist_bench.kind` LIKE '{kind}'",
+            most,
         )
 
     def _filter(self, condition: str) -> "list[StoredRun]":
@@ -257,7 +292,7 @@ class Source:
                 f"experiment:{shown(name)}: there is no such experiment; {_choices(names)}"
             )
         return tracking.find_runs(
-            self._client, [self._experiments[name]], "tags.`mnist_bench.kind` = 'run'"
+            self.client, [self._experiments[name]], "tags.`mnist_bench.kind` = 'run'"
         )
 
     def _study(self, name: str) -> "list[StoredRun]":
@@ -474,6 +509,12 @@ def _tag_key(key: str) -> str:
     if "`" in key:
         raise ComparisonError(f"{shown(key)}: MLflow cannot search for a tag with ` in its name")
     return f"tags.`{key}`"
+
+
+def _plain_id(text: str) -> str:
+    if not text.isalnum():
+        raise ComparisonError(f"{shown(text)}: an id is letters and digits")
+    return text
 
 
 def _quoted(value: str) -> str:

@@ -25,6 +25,7 @@ os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 
 import mlflow
+import mlflow.artifacts
 from filelock import FileLock, Timeout
 from mlflow.entities import (
     Dataset,
@@ -248,7 +249,10 @@ def runs_if_any(uri: str | None, experiment: str) -> list[StoredRun]:
 
 
 def find_runs(
-    client: MlflowClient, experiment_ids: Sequence[str], filter_string: str = ""
+    client: MlflowClient,
+    experiment_ids: Sequence[str],
+    filter_string: str = "",
+    most: int | None = None,
 ) -> list[StoredRun]:
     """Returns all runs of some experiments that a filter of MLflow's lets through, newest first.
 
@@ -256,6 +260,7 @@ def find_runs(
         client: For the store.
         experiment_ids: Where to look.
         filter_string: In MLflow's language, e.g. `tags."mnist_bench.kind" = 'run'`.
+        most: How many to return, at least 1 and at most `PAGE`; all, if None.
 
     Raises:
         TrackingError: If MLflow refuses the filter or the store cannot be read.
@@ -265,12 +270,24 @@ def find_runs(
     with _store_errors("the store"):
         while True:
             page = client.search_runs(
-                list(experiment_ids), filter_string, max_results=PAGE, page_token=token
+                list(experiment_ids), filter_string, max_results=most or PAGE, page_token=token
             )
             found += map(_stored_run, page)
             token = page.token
-            if not token:
+            if not token or most is not None:
                 return found
+
+
+def newest_experiment(client: MlflowClient) -> str | None:
+    """Returns the id of the experiment that this program's newest run or sweep is in, if any.
+
+    Raises:
+        TrackingError: If the store cannot be read.
+    """
+    ids = list(experiment_ids(client).values())
+    with _store_errors("the store"):
+        newest = client.search_runs(ids, f"tags.`{PREFIX}kind` LIKE '%'", max_results=1)
+    return str(newest[0].info.experiment_id) if newest else None
 
 
 def experiment_ids(client: MlflowClient) -> dict[str, str]:
@@ -315,6 +332,47 @@ def read_artifact(client: MlflowClient, artifacts: str, path: str) -> bytes | No
             return Path(repository.download_artifacts(path, folder)).read_bytes()
         except (MlflowException, OSError):
             return None
+
+
+def load_text(client: MlflowClient, run_id: str, path: str) -> str:
+    """Returns a text artifact of a run; an empty one if there is no such file."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            file = client.download_artifacts(run_id, path, folder)
+        except (MlflowException, OSError):
+            return ""
+        return Path(file).read_text(encoding="utf-8", errors="replace")
+
+
+def load_curve(client: MlflowClient, run_id: str, key: str) -> list[tuple[int, float]]:
+    """Returns the values of a metric of a run as pairs of epoch and value, in order.
+
+    Raises:
+        TrackingError: If the store cannot be read.
+    """
+    with _store_errors("the store"):
+        return sorted((m.step, m.value) for m in client.get_metric_history(run_id, key))
+
+
+@contextmanager
+def logged_model(client: MlflowClient, run_id: str) -> Iterator[Path | None]:
+    """Lends a copy of the `.keras` file that a run logged as its model; None if it logged none.
+
+    Raises:
+        TrackingError: If the store cannot be read, or has lost the file.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        with _store_errors("the store"):
+            experiment_id = client.get_run(run_id).info.experiment_id
+            models = client.search_logged_models(
+                [experiment_id], f"source_run_id = '{run_id}'", max_results=1
+            )
+            file = models and mlflow.artifacts.download_artifacts(
+                artifact_uri=f"{models[0].artifact_location}/data/model.keras",
+                dst_path=folder,
+                tracking_uri=client.tracking_uri,
+            )
+        yield Path(file) if file else None
 
 
 def log_texts(client: MlflowClient, run_id: str, texts: Mapping[str, str]) -> None:
@@ -420,7 +478,7 @@ def _store_errors(uri: str) -> Iterator[None]:
     except (MlflowException, SQLAlchemyError, ImportError, OSError, sqlite3.Error) as error:
         message = re.sub(r"\s+", " ", str(error))[:300]
         raise TrackingError(
-            f"tracking.uri: cannot use {_described(uri)}: {message}; "
+            f"tracking.uri: cannot use {described(uri)}: {message}; "
             f"give another one, e.g. tracking.uri={DEFAULT_URI}"
         ) from error
 
@@ -756,7 +814,8 @@ def _use_write_ahead_log(path: Path) -> None:
         connection.close()
 
 
-def _described(uri: str) -> str:
+def described(uri: str) -> str:
+    """Returns a tracking URI without the credentials in it."""
     return re.sub(r"//[^/@]*@", "//", uri)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mnist_bench import run, tracking
+from mnist_bench import run, startup, tracking
 from mnist_bench.config import PublishedConfig, Validation
 from mnist_bench.data import load_cached
 from mnist_bench.training import Epoch
@@ -181,6 +181,6 @@ def test_startup_noise_is_dropped_and_everything_else_kept(capfd):
         "E0000 00:00:1.2 3 cuda_platform.cc:52] failed call to cuInit: INTERNAL\n"
     )
     substance = "W0000 00:00:1.2 3 cpu_allocator.cc:83] Allocation exceeds 10% of free memory\n"
-    with run._without_startup_noise():
+    with startup.without_startup_noise():
         os.write(2, (noise + substance).encode())
     assert capfd.readouterr().err == substance
