@@ -227,8 +227,15 @@ class _Record:
             folder = Path(name)
             self._write_settings_and_curves(folder)
             (folder / "traceback.txt").write_text(_traceback(error), encoding="utf-8")
+            files = [str(path.relative_to(folder)) for path in _files(folder)]
             self.recorder.log_artifacts(folder)
-        page = report.failed_run_page(cell=self.identity.cell, seed=self.config.seed, failure=said)
+        page = report.failed_run_page(
+            cell=self.identity.cell,
+            seed=self.config.seed,
+            failure=said,
+            notes=list(caveats(self.config.data).values()),
+            links={file: self.recorder.artifact_link(file) for file in files},
+        )
         self.recorder.end(reason, {"mlflow.note.content": page})
         return RunSummary(self.recorder.run_id, self.identity.name, {}, said)
 

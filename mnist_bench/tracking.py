@@ -30,6 +30,7 @@ from filelock import FileLock, Timeout
 from mlflow.entities import (
     Dataset,
     DatasetInput,
+    Experiment,
     InputTag,
     Metric,
     Param,
@@ -45,6 +46,7 @@ from mlflow.types import Schema, TensorSpec
 from sqlalchemy.exc import SQLAlchemyError
 
 from mnist_bench.environment import process_is_gone, this_process
+from mnist_bench.mlflow_view import runs_route, saved_views
 
 Client = MlflowClient
 """What `open_existing` returns, by a name that needs no import of MLflow elsewhere."""
@@ -62,12 +64,20 @@ EXPERIMENT_TAGS = {
     # Opens the experiment on its run table; MLflow 3 would show an empty page on language models.
     "mlflow.experimentKind": "custom_model_development",
     "mlflow.note.content": (
-        "Runs of mnist_bench: MNIST networks by style, width, optimizer and batch size.\n\n"
-        "A row without a parent is a sweep, whose description holds the leaderboard, or a single "
-        "run; the runs of a sweep stand below it. Group by the tag `mnist_bench.cell` for the mean "
-        "over seeds. Sort by `test_accuracy` or `epoch_seconds_median`; the description of a run "
-        "says what is unusual about it."
+        # MLflow shows the first line until the description is unfolded.
+        "MNIST networks by style, width, optimizer and batch size, a row a run; the menu at the "
+        "top right changes what the table shows.\n\n"
+        "| view | shows |\n| --- | --- |\n"
+        "| Runs, best first | every run with its settings, by test accuracy; sweeps stand last |\n"
+        "| Cells, mean over seeds | a cell is all settings but the seed: the mean of its runs |\n"
+        "| Sweeps, newest first | sweeps, with their runs below them (unfold with the plus) |\n\n"
+        "The page of a sweep holds its leaderboard; that of a run its result, what is unusual "
+        "about it (`caveats`) and its curves, images and predictions. The second button above "
+        "the table shows charts in its place. Two runs or more, ticked, can be compared. "
+        "Differences between single runs are often chance: `python -m mnist_bench compare` "
+        "judges them over seeds."
     ),
+    **saved_views(),
 }
 REQUIRED_METRICS = (
     "total_seconds",
@@ -305,6 +315,23 @@ def experiment_ids(client: MlflowClient) -> dict[str, str]:
             token = page.token
             if not token:
                 return found
+
+
+def runs_page(client: MlflowClient, experiment: str) -> str:
+    """Returns the address of an experiment's run table, relative to the root of MLflow's UI.
+
+    The table opens in one of our views, which an experiment gets here if it has none yet; without
+    such an experiment it is the list of all.
+
+    Raises:
+        TrackingError: If the store cannot be read.
+    """
+    with _store_errors("the store"):
+        found = client.get_experiment_by_name(experiment)
+        if found is None:
+            return "#/experiments"
+        _add_views(client, found)
+        return runs_route(found.experiment_id)
 
 
 def artifacts_of(client: MlflowClient, run_id: str) -> str:
@@ -780,6 +807,7 @@ def _experiment_id(client: MlflowClient, name: str, artifacts: Path | None) -> s
                 f"tracking.experiment: '{name}' was deleted in this store; restore it with "
                 f"`mlflow experiments restore -x {found.experiment_id}` or choose another name"
             )
+        _add_views(client, found)
         return str(found.experiment_id)
     location = None if artifacts is None else (artifacts / _folder_name(name)).as_uri()
     try:
@@ -790,6 +818,14 @@ def _experiment_id(client: MlflowClient, name: str, artifacts: Path | None) -> s
         if found is None:
             raise
         return str(found.experiment_id)
+
+
+def _add_views(client: MlflowClient, experiment: Experiment) -> None:
+    """Gives our views of the run table to an experiment that was made without them."""
+    views = saved_views()
+    if not views.keys() & experiment.tags.keys():  # else somebody deleted the others
+        for key, value in views.items():
+            client.set_experiment_tag(experiment.experiment_id, key, value)
 
 
 def _folder_name(experiment: str) -> str:
