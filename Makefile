@@ -4,11 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 5000
 INSTALLED := $(VENV)/.installed
+BENCH_VENV := .venv-bench
+BENCH_INSTALLED := $(BENCH_VENV)/.installed
 
-.PHONY: help setup sweep test lint ui wheel
+.PHONY: help setup sweep test lint ui wheel bench-setup
 
 help: ## List the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: $(INSTALLED) ## Create .venv with the package and its tools at the tested versions
 
@@ -35,3 +37,11 @@ ui: setup ## Show the runs of this folder in MLflow's UI, on this machine only
 
 wheel: setup ## Build the wheel into dist/
 	$(BIN)/python -m build --wheel --outdir dist .
+
+bench-setup: $(BENCH_INSTALLED) ## Create .venv-bench with the package, PyTorch and JAX, for benchmarks
+
+$(BENCH_INSTALLED): pyproject.toml constraints.txt benchmarks/constraints.txt
+	$(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --constraint benchmarks/constraints.txt --editable '.[bench]'
+	@touch $@
