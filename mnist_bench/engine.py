@@ -4,7 +4,7 @@ All three train on the same rows in the same order, with Keras's own `train_step
 Keras reports: the running mean over an epoch of loss and accuracy. They differ in speed alone.
 
 The compiled epoch is a loop over `train_step` inside one `tf.function(jit_compile=True)`, so that
-no step returns to Python and XLA sees all of it. The numbers of steps are arguments of the program:
+no step returns to Python and XLA sees all of it. First and last step are arguments of the program:
 called with no steps it compiles and leaves every weight as it was, which keeps compilation out of
 the first epoch.
 
@@ -12,6 +12,7 @@ Compiling takes longer than training a small network, so a `Program` outlives it
 keeps the last ones for the runs of this process that differ in seed or data alone.
 """
 
+import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -25,6 +26,8 @@ LOSS = "sparse_categorical_crossentropy"
 EVALUATION_ROWS = 2_000
 """Rows of one evaluation step: a fat matrix product that still fits for wide layers."""
 
+SLICE_SECONDS = 1.0
+"""How long a program runs until Python has a look at signals, about."""
 PROGRAM_BYTES = 12_000_000
 """What a compiled program takes besides its variables, about."""
 
@@ -72,7 +75,7 @@ class Program:
     """An epoch and the forward pass of one network as XLA programs, for any weights and images.
 
     The compiled code reads and writes the variables of a model of its own, and takes everything
-    else as arguments: images, labels, their order, the numbers of steps. So it serves every run
+    else as arguments: images, labels, their order, first and last step. So it serves every run
     that has this network, optimizer, batch size and number of rows; after `load` it computes the
     same bits as a program that was compiled for that run.
     """
@@ -82,7 +85,9 @@ class Program:
     ) -> None:
         self._model = make_ready(model, optimizer)
         self._batch_size = batch_size
-        self._full_steps, self._last_rows = divmod(rows, batch_size)
+        self._full_steps = rows // batch_size
+        self._steps = -(-rows // batch_size)
+        self._slice_steps = 1
         self._epoch = tf.function(self._trace_epoch, jit_compile=True, autograph=False)
         self._forward = tf.function(self._trace_forward, jit_compile=True, autograph=False)
         self._is_compiled = False
@@ -119,14 +124,24 @@ class Program:
         return weights
 
     def train_epoch(self, images: Any, labels: Any, order: NDArray[np.int32]) -> TrainMetrics:
-        """Runs over all full batches and the last, partial one."""
+        """Runs over all full batches and the last, partial one, in slices of about a second.
+
+        Between two of them Python sees to signals; the metrics' variables carry on their sums.
+        """
         self._model.reset_metrics()
-        full, last = tf.constant(self._full_steps), tf.constant(int(self._last_rows > 0))
-        logs = self._epoch(images, labels, tf.constant(order), full, last)
-        # Losses and weights come out of one program: who has the losses has waited for the weights.
-        losses, accuracies = (
-            logs[name].numpy().astype(np.float64) for name in ("loss", "accuracy")
-        )
+        on_device = tf.constant(order)
+        losses, accuracies = np.empty(self._steps), np.empty(self._steps)
+        start = 0
+        while start < self._steps:
+            stop = min(start + self._slice_steps, self._steps)
+            began = time.perf_counter()
+            logs = self._epoch(images, labels, on_device, tf.constant(start), tf.constant(stop))
+            # Losses and weights come out of one program: once the losses are here, all is done.
+            losses[start:stop] = logs["loss"].numpy()[start:stop]
+            accuracies[start:stop] = logs["accuracy"].numpy()[start:stop]
+            seconds = time.perf_counter() - began
+            self._slice_steps = max(1, int((stop - start) * SLICE_SECONDS / seconds))
+            start = stop
         return TrainMetrics(float(losses[-1]), float(accuracies[-1]), losses)
 
     def predict(self, images: Images) -> NDArray[np.float32]:
@@ -141,12 +156,12 @@ class Program:
         return np.concatenate(batches)
 
     def _trace_epoch(
-        self, images: Any, labels: Any, order: Any, full_steps: Any, last_steps: Any
+        self, images: Any, labels: Any, order: Any, start: Any, stop: Any
     ) -> dict[str, Any]:
+        """Trains the steps from `start` up to `stop`; the logs of all others are undefined."""
         batch_size, count = self._batch_size, self._full_steps
-        total = count + int(self._last_rows > 0)
         logs = {
-            name: tf.TensorArray(tf.float32, size=total, element_shape=())
+            name: tf.TensorArray(tf.float32, size=self._steps, element_shape=())
             for name in ("loss", "accuracy")
         }
 
@@ -161,12 +176,14 @@ class Program:
         def last_batch(step: Any, logs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
             return step + 1, train(count, order[count * batch_size :], logs)
 
-        if self._full_steps:
-            _, logs = tf.while_loop(lambda step, _: step < full_steps, full_batch, (0, logs))
-        if self._last_rows:
+        if count:
+            full_stop = tf.minimum(stop, count)
+            _, logs = tf.while_loop(lambda step, _: step < full_stop, full_batch, (start, logs))
+        if self._steps > count:
             # Of another static shape than the full batches, so it needs a body of its own; a loop
-            # of at most one round lets a call over no steps skip it.
-            _, logs = tf.while_loop(lambda step, _: step < last_steps, last_batch, (0, logs))
+            # of at most one round lets a call that ends before skip it.
+            start = tf.maximum(start, count)
+            _, logs = tf.while_loop(lambda step, _: step < stop, last_batch, (start, logs))
         return {name: array.stack() for name, array in logs.items()}
 
     def _trace_forward(self, images: Any) -> Any:

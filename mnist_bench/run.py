@@ -124,12 +124,12 @@ def _train(record: "_Record", on_epoch: Callable[["Epoch"], None]) -> RunSummary
         with without_startup_noise():
             from mnist_bench import training
 
-            device = training.start_device()
+            record.device = training.start_device()
         _set_aside_imports()
         # Imports are paid once a process; no run's total may depend on whether it was the first.
         began = time.perf_counter()
         try:
-            record.start(device)
+            record.start()
             result = training.train(
                 record.config, record.dataset, after_epoch, training.kept_programs()
             )
@@ -167,11 +167,11 @@ class _Record:
     dataset: data.Dataset
     recorder: "RunRecorder"
     epochs: list[dict[str, Any]] = field(default_factory=list)
+    device: str = ""
 
-    def start(self, device: str) -> None:
+    def start(self) -> None:
         """Records what the run works on, before it is trained."""
         self.recorder.log_dataset(self.dataset.name, self.dataset.digest, _shapes(self.dataset))
-        self.recorder.set_tag("mnist_bench.device", device)
 
     def epoch(self, epoch: "Epoch") -> None:
         """Records one epoch."""
@@ -214,10 +214,12 @@ class _Record:
             notes=list(caveats(self.config.data).values()),
             links={file: self.recorder.artifact_link(file) for file in files},
         )
-        compiled = "reused" if result.is_reused else "fresh"
-        self.recorder.finish(
-            metrics, {"mlflow.note.content": page, "mnist_bench.compiled": compiled}
-        )
+        tags = {
+            "mlflow.note.content": page,
+            "mnist_bench.device": self.device,
+            "mnist_bench.compiled": "reused" if result.is_reused else "fresh",
+        }
+        self.recorder.finish(metrics, tags)
         return RunSummary(self.recorder.run_id, self.identity.name, {**last, **metrics})
 
     def failure(self, reason: str, error: Exception) -> RunSummary:
@@ -236,7 +238,7 @@ class _Record:
             notes=list(caveats(self.config.data).values()),
             links={file: self.recorder.artifact_link(file) for file in files},
         )
-        self.recorder.end(reason, {"mlflow.note.content": page})
+        self.recorder.end(reason, {"mlflow.note.content": page, "mnist_bench.device": self.device})
         return RunSummary(self.recorder.run_id, self.identity.name, {}, said)
 
     def _write_result(

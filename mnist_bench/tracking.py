@@ -59,6 +59,10 @@ PAGE = 1_000
 """Runs that one search returns."""
 BATCH_LOSS_POINTS = 200
 """Most points of `batch_loss` an epoch."""
+HELD_BACK_SECONDS = 1.0
+"""Epochs that are shorter wait for each other, and go out in one request."""
+REQUEST_METRICS = 1_000
+"""Most values that MLflow takes at once."""
 
 EXPERIMENT_TAGS = {
     # Opens the experiment on its run table; MLflow 3 would show an empty page on language models.
@@ -548,6 +552,8 @@ class RunRecorder:
     ) -> None:
         # Whoever makes a recorder holds the claim on the run's identity.
         self._store = store
+        self._waiting: list[Metric] = []
+        self._sent = time.perf_counter()
         self.clock = Clock()
         with stopwatch(self.clock):
             self.run_id = _create_run(store, name, tags, tags[f"{PREFIX}run_fp"])
@@ -585,7 +591,7 @@ class RunRecorder:
         step_losses: Sequence[float],
         examples: Sequence[int],
     ) -> None:
-        """Records one epoch in one request.
+        """Records one epoch, at once or with the next ones that end within a second.
 
         Args:
             number: The epoch, 1-based: the step of its metrics.
@@ -603,9 +609,12 @@ class RunRecorder:
             Metric("batch_loss", loss, now, (number - 1) * len(examples) + step)
             for step, loss in thin_losses(step_losses, examples, BATCH_LOSS_POINTS)
         ]
-        with stopwatch(self.clock):
-            heartbeat = RunTag(f"{PREFIX}heartbeat", str(now))
-            self._store.client.log_batch(self.run_id, metrics=rows, tags=[heartbeat])
+        self._waiting += rows
+        # Room is left for another epoch and the final metrics.
+        full = len(self._waiting) > REQUEST_METRICS - 2 * BATCH_LOSS_POINTS
+        if full or time.perf_counter() - self._sent > HELD_BACK_SECONDS:
+            with stopwatch(self.clock):
+                self._log(tags={f"{PREFIX}heartbeat": str(now)})
 
     def elder(self, run_fp: str) -> StoredRun | None:
         """Returns a living run of the same identity that was made before this one, if there is one.
@@ -628,11 +637,6 @@ class RunRecorder:
             and not _is_gone(self._store, run)
         ]
         return min(elders, key=lambda run: (run.start_ms, run.run_id), default=None)
-
-    def set_tag(self, key: str, value: str) -> None:
-        """Sets one tag."""
-        with stopwatch(self.clock):
-            self._store.client.set_tag(self.run_id, key, value)
 
     def log_artifacts(self, folder: Path) -> None:
         """Copies a folder's content to the run's artifacts."""
@@ -696,16 +700,18 @@ class RunRecorder:
         tags: Mapping[str, str] | None = None,
     ) -> None:
         now = _milliseconds()
+        rows = [
+            Metric(key, value, now, 0)
+            for key, value in (metrics or {}).items()
+            if math.isfinite(value)
+        ]
         self._store.client.log_batch(
             self.run_id,
-            metrics=[
-                Metric(key, value, now, 0)
-                for key, value in (metrics or {}).items()
-                if math.isfinite(value)
-            ],
+            metrics=self._waiting + rows,
             params=[Param(key, _as_text(value)) for key, value in (params or {}).items()],
             tags=[RunTag(key, value) for key, value in (tags or {}).items()],
         )
+        self._waiting, self._sent = [], time.perf_counter()
 
 
 class SweepRecorder:

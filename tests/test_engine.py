@@ -103,6 +103,20 @@ def test_training_after_preparing_compiles_nothing(data):
     assert before == tracings(engine._program) == (1, 1)
 
 
+def test_slices_change_no_bit(data, monkeypatch):
+    """Ten steps, the last of them a partial batch, at once and one by one."""
+    results = []
+    for steps, seconds in ((10, 1e9), (1, 0)):
+        monkeypatch.setattr("mnist_bench.engine.SLICE_SECONDS", seconds)
+        model, engine = make("compiled", data, 32)
+        engine._program._slice_steps = steps
+        trained = [engine.train_epoch(order) for order in orders(2)]
+        assert engine._program._slice_steps >= steps
+        curve = [(m.loss, m.accuracy, m.step_losses.tobytes()) for m in trained]
+        results.append((curve, [weight.tobytes() for weight in model.get_weights()]))
+    assert results[0] == results[1]
+
+
 def tracings(program):
     functions = (program._epoch, program._forward)
     return tuple(function.experimental_get_tracing_count() for function in functions)

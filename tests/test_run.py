@@ -12,6 +12,7 @@ import pytest
 from mnist_bench import run, startup, tracking
 from mnist_bench.config import PublishedConfig, Validation
 from mnist_bench.data import load_cached
+from mnist_bench.fingerprint import identify
 from mnist_bench.training import Epoch
 from tests.test_training import config, optimizer
 
@@ -161,6 +162,21 @@ def test_an_interrupt_leaves_the_run_killed_and_goes_on(client, uri):
     assert (found.status, found.tags["failure"]) == ("KILLED", "killed")
     assert not found.is_reusable()
     assert [m.step for m in client.get_metric_history(found.run_id, "train_loss")] == [1]
+
+
+def test_a_further_seed_runs_the_program_of_the_one_before(client, uri):
+    """Which its tags say, and which changes nothing in what it is."""
+    found = []
+    for seed in (11, 12):
+        settings = config(seed=seed, hidden_units=(12,))
+        settings.tracking.uri = uri
+        settings.tracking.log_model = False
+        summary = run.execute(settings, [])
+        found.append(stored(client, summary.run_id))
+        identity = identify(settings, load_cached(settings.data).digest)
+        assert found[-1].tags.items() >= identity.tags().items()
+    assert [each.tags["compiled"] for each in found] == ["fresh", "reused"]
+    assert all(each.is_reusable() for each in found)
 
 
 def test_bad_data_leaves_no_trace(tmp_path):
