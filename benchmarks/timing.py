@@ -1,4 +1,4 @@
-"""What the benchmarks of speed share: the machine, medians with their spread, ratios pair by pair."""
+"""What the benchmarks of speed share: the machine, medians with range, ratios pair by pair."""
 
 import json
 import os
@@ -59,12 +59,11 @@ def in_fresh_process(module: str, *arguments: str, env: Mapping[str, str]) -> An
     """Runs `python -m module arguments` and returns the JSON on the last line of its output.
 
     Raises:
-        SystemExit: If it fails; what it wrote has gone to the terminal.
+        SystemExit: If it fails, with the end of what it wrote.
     """
     done = subprocess.run(
         [sys.executable, "-m", module, *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         env=dict(env),
         text=True,
         check=False,
