@@ -23,6 +23,15 @@ $(INSTALLED): pyproject.toml constraints.txt
 sweep: setup ## Run the default sweep of 32 runs
 	$(BIN)/python -m mnist_bench -m
 
+# In the order of the page. Under 40 minutes on two cores that nothing else uses.
+.PHONY: bench
+bench: setup bench-setup ## Time everything, write docs/performance.md and the README's table
+	$(BENCH_VENV)/bin/python -m benchmarks.peers
+	$(BENCH_VENV)/bin/python -m benchmarks.roofline
+	$(BIN)/python -m benchmarks.end_to_end
+	$(BIN)/python -m benchmarks.scaling
+	$(BIN)/python -m docs.make_performance
+
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

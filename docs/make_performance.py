@@ -12,6 +12,7 @@ import json
 import statistics
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+from benchmarks.timing import spread
 from docs.make_comparing import paste
 
 HERE = Path(__file__).parent
@@ -30,6 +33,7 @@ PAGES = (HERE / "performance.md", HERE.parent / "README.md")
 BLUE, VERMILLION, FAINT = "#0072B2", "#D55E00", "#DDDDDD"
 """Of the palette of the suite's own figures."""
 
+OURS = "ours"
 NOT_MEASURED = "Not measured."
 Record = Mapping[str, Any]
 """What a file of results, or a part of it, holds."""
@@ -56,20 +60,78 @@ def read() -> dict[str, dict[str, Any]]:
 
 
 def engines(record: Record) -> str:
-    """Returns the engines' steady epochs as a table."""
+    """Returns the steady epochs of our own three engines as a table."""
     rows = []
     for network, found in record["networks"].items():
-        steady = found["steady_epoch_seconds"]
-        rows.append(
-            [
-                network,
-                *(f"{statistics.median(steady[engine]):.3f}" for engine in ("compiled", "fit")),
-                *(_range(found["ratios"][engine], 1) for engine in ("fit", "fit_tuned")),
-            ]
-        )
-    header = ["network", "compiled, s/epoch", "stock `fit`, s/epoch"]
-    header += ["`fit` / compiled", "tuned `fit` / compiled"]
-    return "\n\n".join([_table(header, rows), f"n = {record['rounds']} rounds. {_where(record)}"])
+        seconds = asdict(spread(found["steady_epoch_seconds"]["compiled"]))
+        ratios = [asdict(spread(found["ratios"][name])) for name in ("fit", "fit_tuned")]
+        rows.append([network, _summary(seconds, 3), *(_summary(ratio, 1) for ratio in ratios)])
+    header = ["network", "ours, s/epoch", "stock fit / ours", "tuned fit / ours"]
+    # The load stands with each network's rounds.
+    first = next(iter(record["networks"].values()))
+    where = _where({"rounds": first["rounds"], "machine": record["machine"]})
+    return "\n\n".join([_table(header, rows), f"n = {record['rounds']} rounds. {where}"])
+
+
+def engines_and_peers(record: Record) -> str:
+    """Returns our steady epochs, and how many times as long others take, as a table."""
+    peers = list(dict.fromkeys(name for found in record["networks"].values() for name in found))
+    peers.remove(OURS)
+    rows = []
+    for network, found in record["networks"].items():
+        ratios = [_summary(found[name]["ratio"], 1) if name in found else "" for name in peers]
+        rows.append([network, _summary(found[OURS]["steady_epoch_seconds"], 3), *ratios])
+    header = ["network", "ours, s/epoch", *(f"{name} / ours" for name in peers)]
+    n = next(iter(record["networks"].values()))[OURS]["ratio"]["n"]
+    return "\n\n".join([_table(header, rows), f"n = {n} rounds. {_where(record)}"])
+
+
+def peers(record: Record) -> str:
+    """Returns an epoch of everyone, with the targets."""
+    rows = []
+    for network, found in record["networks"].items():
+        for name, figures in found.items():
+            target = figures["target"]
+            ratio = figures["ratio"]
+            rows.append(
+                [
+                    network,
+                    name,
+                    _summary(figures["steady_epoch_seconds"], 3),
+                    "" if name == OURS else _summary(ratio, 2),
+                    "" if target is None else _judged(target, ratio["median"]),
+                    _summary(figures["first_epoch_seconds"], 2),
+                    f"{figures['test_accuracy']:.4f}",
+                ]
+            )
+    header = ["network", "by", "s/epoch", "/ ours", "target", "compilation and epoch 1, s"]
+    n = next(iter(record["networks"].values()))[OURS]["ratio"]["n"]
+    said = f"n = {n} rounds. {_where(record)}"
+    if record["skipped"]:
+        said += f" Skipped, since not installed: {', '.join(record['skipped'])}."
+    return "\n\n".join([_table([*header, "test accuracy"], rows), said])
+
+
+def roofline(record: Record) -> str:
+    """Returns the bounds of this machine and the share of them that is attained."""
+    columns = {
+        "products_seconds": "products, s",
+        "update_seconds": "updates, s",
+        "serial_bound_seconds": "one after the other, s",
+        "overlapped_bound_seconds": "at once, s",
+        "steady_epoch_seconds": "measured epoch, s",
+        "attained_share": "attained share",
+    }
+    rows = []
+    for network, found in record["networks"].items():
+        digits = [2 if key == "attained_share" else 3 for key in columns]
+        figures = [_summary(found[key], d) for key, d in zip(columns, digits, strict=True)]
+        target = found["target"]
+        judged = "" if target is None else _judged(target, found["attained_share"]["median"])
+        rows.append([network, *figures, judged])
+    n = next(iter(record["networks"].values()))["attained_share"]["n"]
+    header = ["network", *columns.values(), "target"]
+    return "\n\n".join([_table(header, rows), f"n = {n} rounds. {_where(record)}"])
 
 
 def end_to_end(record: Record) -> str:
@@ -79,14 +141,16 @@ def end_to_end(record: Record) -> str:
     rows = [
         [
             name,
-            _range([one["ours_seconds"] for one in part["rounds"]], 0),
-            _range([one["plain_seconds"] for one in part["rounds"]], 0),
-            _range([one["plain_seconds"] / one["ours_seconds"] for one in part["rounds"]], 1),
-            str(len(part["rounds"])),
+            _summary(part["ours_seconds"], 0),
+            _summary(part["plain_seconds"], 0),
+            _summary(part["ratio"], 1),
+            _judged(part["target"], part["ratio"]["median"]),
+            str(part["ratio"]["n"]),
         ]
         for name, part in found.items()
     ]
-    said = [_table(["job", "ours, s", "plain scripts, s", "ratio", "n"], rows)]
+    header = ["job", "ours, s", "plain scripts, s", "plain / ours", "target", "n"]
+    said = [_table(header, rows)]
     if "sweep" in record:
         said.append(
             "The sweep's {scripts_timed} scripts were timed, one for each width, optimizer and "
@@ -227,24 +291,28 @@ def _limited(found: Record) -> str:
     return f"{found['seconds']:.1f} ({sign} {found['limit']:g})"
 
 
-PARTS: dict[str, tuple[tuple[str, ...], Callable[[Record], str]]] = {
-    "engines": (("engines",), engines),
-    "end_to_end": (("end_to_end",), end_to_end),
-    "costs": (("end_to_end",), costs),
-    "width": (("scaling", "width"), width),
-    "batch": (("scaling", "batch"), batch),
-    "runs": (("scaling", "runs"), runs),
-    "store": (("scaling", "store"), store),
+PARTS: dict[str, dict[tuple[str, ...], Callable[[Record], str]]] = {
+    "engines": {("peers",): engines_and_peers, ("engines",): engines},
+    "peers": {("peers",): peers, ("engines",): engines},
+    "roofline": {("roofline",): roofline},
+    "end_to_end": {("end_to_end",): end_to_end},
+    "costs": {("end_to_end",): costs},
+    "width": {("scaling", "width"): width},
+    "batch": {("scaling", "batch"): batch},
+    "runs": {("scaling", "runs"): runs},
+    "store": {("scaling", "store"): store},
 }
-"""Marker -> where its record lies, by file and part of it, and what to make of it."""
+"""Marker -> what to make of the first of these records, by file and part of it, that is there."""
 
 
 def fill(page: str, results: Record) -> str:
     """Returns a page with each part that it has filled from the results."""
-    for name, (place, make) in PARTS.items():
+    for name, sources in PARTS.items():
         if f"<!-- {name} -->" in page:
-            record = _find(results, place)
-            page = paste(page, name, NOT_MEASURED if record is None else make(record))
+            made = (
+                make(found) for place, make in sources.items() if (found := _find(results, place))
+            )
+            page = paste(page, name, next(made, NOT_MEASURED))
     return page
 
 
@@ -258,22 +326,19 @@ def _find(results: Record, place: Sequence[str]) -> Any:
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [header, ["---", *["--:"] * (len(header) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |".replace("| --- |", "|---|") for line in lines)
-
-
-def _range(values: Sequence[float], digits: int) -> str:
-    text = f"{statistics.median(values):.{digits}f}"
-    if len(values) > 1:
-        text += f" ({min(values):.{digits}f} to {max(values):.{digits}f})"
-    return text
+    lines = [f"| {' | '.join(line)} |" for line in (header, *rows)]
+    return "\n".join([lines[0], f"|---|{'--:|' * (len(header) - 1)}", *lines[1:]])
 
 
 def _summary(found: Mapping[str, Any], digits: int) -> str:
     text = f"{found['median']:.{digits}f}"
     if found["n"] > 1:
         text += f" ({found['min']:.{digits}f} to {found['max']:.{digits}f})"
-    return text
+    return text + " †" * found["noisy"]
+
+
+def _judged(target: float, median: float) -> str:
+    return f"{target:g}: {'met' if median >= target else '**not met**'}"
 
 
 def _where(record: Record) -> str:
@@ -283,8 +348,8 @@ def _where(record: Record) -> str:
     said = [f"{machine['cores']} cores of {machine['cpu'].partition(' (')[0]}"]
     said += [f"{title} {versions[name]}" for name, title in names.items() if name in versions]
     said.append(f"commit {machine['git_commit'][:10]}{' and changes' * machine['git_dirty']}")
-    if "load_average" in record:
-        said.append(f"load {record['load_average']:.1f} when it began")
+    first = record if "load_average" in record else record["rounds"][0]
+    said.append(f"load {first['load_average']:.1f} when it began")
     return f"{', '.join(said)}; {machine['time']}."
 
 
@@ -311,10 +376,10 @@ def _plot_one_by_one(record: Record, title: str) -> Figure:
     below = [epoch["median"] - epoch["min"] for epoch in epochs]
     above = [epoch["max"] - epoch["median"] for epoch in epochs]
     left.errorbar(values, middles, yerr=[below, above], color=BLUE, marker="o", capsize=3)
-    left.set_yscale("log")
+    _use_log_scale(left)
     left.set_ylabel("seconds of an epoch")
     right.plot(values, memory, color=BLUE, marker="o")
-    right.set_ylim(bottom=0)
+    right.set_ylim(0, 1.1 * max(memory))
     right.set_ylabel("peak memory, GB")
     for axes in (left, right):
         axes.set_xscale("log", base=2)
@@ -332,8 +397,8 @@ def plot_runs(record: Record) -> Figure:
     left.set_ylabel("seconds a run")
     right.plot(range(1, len(memory) + 1), memory, color=BLUE)
     right.set_ylabel("peak memory of a run, GB")
-    for axes in (left, right):
-        axes.set_ylim(bottom=0)
+    for axes, values in ((left, seconds), (right, memory)):
+        axes.set_ylim(0, 1.1 * max(values))
         axes.set_xlabel("run of the sweep")
     return figure
 
@@ -341,6 +406,7 @@ def plot_runs(record: Record) -> Figure:
 def plot_store(record: Record) -> Figure:
     """Draws seconds and memory of plan and `compare` by runs in the store."""
     figure, (left, right) = _two_axes()
+    highest = 0.0
     for what, look in (
         ("plan", {"color": BLUE, "marker": "o"}),
         ("compare", {"color": VERMILLION, "marker": "s", "linestyle": "--"}),
@@ -351,13 +417,15 @@ def plot_store(record: Record) -> Figure:
         left.plot(counts, [row[what]["seconds"] for row in rows], label=title, **look)
         memory = [row[what]["peak_memory_bytes"] / 1e6 for row in rows]
         right.plot(counts, memory, label=title, **look)
-    left.set_yscale("log")
+        highest = max(highest, *memory)
+    _use_log_scale(left)
     left.set_ylabel("seconds of the process")
     left.legend(frameon=False)
-    right.set_ylim(bottom=0)
+    right.set_ylim(0, 1.1 * highest)
     right.set_ylabel("peak memory, MB")
     for axes in (left, right):
         axes.set_xscale("log")
+        axes.set_xticks(counts, [f"{count:,}" for count in counts])
         axes.set_xlabel("runs in the store")
     return figure
 
@@ -369,6 +437,13 @@ def _two_axes() -> tuple[Figure, Sequence[Axes]]:
         one.spines[["top", "right"]].set_visible(False)
         one.grid(color=FAINT, linewidth=0.6)
     return figure, axes
+
+
+def _use_log_scale(axes: Axes) -> None:
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 PLOTS: dict[str, Callable[[Record], Figure]] = {
