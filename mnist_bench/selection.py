@@ -176,6 +176,12 @@ class Source:
         except (OSError, ValueError, KeyError, zipfile.BadZipFile):
             return None
 
+    def why(self, sample: Sample) -> str:
+        """Returns why a run failed, in the words of its traceback where it has left one."""
+        kept = (self._file(sample, "traceback.txt") or b"").decode(errors="replace").strip()
+        said = kept.rpartition("\n")[2].partition(": ")[2]
+        return f"{sample.failure}: {shown(said, 400)}" if said else sample.failure
+
     def _file(self, sample: Sample, path: str) -> bytes | None:
         from mnist_bench import tracking
 

@@ -5,7 +5,7 @@ import io
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -203,10 +203,10 @@ def _times(report: SweepReport) -> str:
     if not ends:
         return f"{_date(min(starts))} UTC" if starts else ""
     spent = sum(run.metrics["total_seconds"] for run in report.finished)
-    return (
-        f"{_date(min(starts))} to {_date(max(ends))} UTC; "
-        f"{spent / 60:.1f} minutes inside the finished runs"
-    )
+    begun, ended = _date(min(starts)), _date(max(ends))
+    if begun[:10] == ended[:10]:
+        ended = ended[11:]
+    return f"{begun} to {ended} UTC; {spent / 60:.1f} minutes inside the finished runs"
 
 
 def _date(milliseconds: float) -> str:
@@ -483,7 +483,7 @@ def _mistakes(mistakes: Mistakes | None) -> dict[str, Any] | None:
     }
 
 
-def _tiles(images: Sequence[HardImage], runs: int) -> list[Mapping[str, str]]:
+def _tiles(images: Sequence[HardImage], runs: int) -> list[dict[str, str]]:
     if not images:
         return []
     with np.load(MNIST_FILE, allow_pickle=False) as arrays:

@@ -359,7 +359,7 @@ def read_artifact(client: MlflowClient, artifacts: str, path: str) -> bytes | No
     """
     with tempfile.TemporaryDirectory() as folder:
         try:
-            repository = get_artifact_repository(artifacts, tracking_uri=client.tracking_uri)
+            repository: Any = get_artifact_repository(artifacts, tracking_uri=client.tracking_uri)
             return Path(repository.download_artifacts(path, folder)).read_bytes()
         except (MlflowException, OSError):
             return None
