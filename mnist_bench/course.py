@@ -36,7 +36,7 @@ class Course:
         launcher: Hydra's.
         console: Where to print.
         summaries: Identity of a run -> what became of it.
-        retried: Identity of a run -> its failed attempts, by MLflow's id, that another one followed.
+        retried: Identity of a run -> its failed attempts that another one followed, by MLflow's id.
         recorder: Of the parent run.
         progress: What a person sees of it.
     """
