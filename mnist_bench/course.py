@@ -39,6 +39,7 @@ class Course:
         console: Where to print.
         folder: Hydra's, of this sweep; the report goes there.
         summaries: Identity of a run -> what became of it.
+        retried: Identity of a run -> its failed attempts that another one followed, by MLflow's id.
         recorder: Of the parent run.
         progress: What a person sees of it.
     """
@@ -51,6 +52,7 @@ class Course:
     console: Console
     folder: Path
     summaries: dict[str, RunSummary] = field(default_factory=dict)
+    retried: dict[str, list[str]] = field(default_factory=dict)
     recorder: tracking.SweepRecorder = field(init=False)
     progress: terminal.SweepProgress = field(init=False)
 
@@ -116,7 +118,6 @@ class Course:
         suspects and run again one at a time, so that the guilty one is found and the others are
         not lost.
         """
-        attempts = dict.fromkeys((run.identity.run_fp for run in runs), 0)
         waiting, suspects = list(runs), list[PlannedRun]()
         while (waiting or suspects) and not self._stops():
             alone = bool(suspects)
@@ -126,14 +127,14 @@ class Course:
             answers, died = self._launch_batch(batch)
             for run in batch:
                 run_fp = run.identity.run_fp
-                attempts[run_fp] += 1
                 summary = answers.get(run_fp)
                 if summary is None and run_fp in died and alone:
                     summary = RunSummary("", run.identity.name, {}, "killed: its process died")
+                if summary is not None and self._is_to_be_retried(run, summary):
+                    self.retried.setdefault(run_fp, []).append(summary.run_id)
+                    summary = None
                 if summary is None:
                     (suspects if run_fp in died else waiting).append(run)
-                elif summary.failure and attempts[run_fp] <= run.config.sweep.max_retries:
-                    waiting.append(run)
                 else:
                     self._take(run, summary)
 
@@ -165,7 +166,8 @@ class Course:
         def watch() -> None:
             while not done.wait(WATCH_SECONDS):
                 for run_fp, summary in self._ended(runs).items():
-                    self._take(runs[run_fp], summary)
+                    if not self._is_to_be_retried(runs[run_fp], summary):
+                        self._take(runs[run_fp], summary)
 
         watcher = threading.Thread(target=watch, daemon=True)
         watcher.start()
@@ -175,12 +177,19 @@ class Course:
             done.set()
             watcher.join()
 
+    def _is_to_be_retried(self, run: PlannedRun, summary: RunSummary) -> bool:
+        retries = len(self.retried.get(run.identity.run_fp, ()))
+        return bool(summary.failure) and retries < run.config.sweep.max_retries
+
     def _ended(self, runs: Mapping[str, PlannedRun]) -> dict[str, RunSummary]:
-        """Returns the runs of this sweep that ended, as the store knows them."""
+        """Returns the runs of this sweep that ended, as the store knows them.
+
+        A failure that was followed by another attempt is none.
+        """
         ended = {}
         for run in tracking.runs_of(self.store, f"sweep.{self.plan.sweep_id}", "1"):
             run_fp = run.tags.get("run_fp", "")
-            if run_fp not in runs or run_fp in ended:
+            if run_fp not in runs or run_fp in ended or run.run_id in self.retried.get(run_fp, ()):
                 continue
             if run.is_reusable():
                 ended[run_fp] = RunSummary(run.run_id, run.name, run.metrics)

@@ -17,11 +17,9 @@ from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from mnist_bench import __version__
 from mnist_bench.config import (
     ConfigError,
     DataConfig,
-    Match,
     Resume,
     RunConfig,
     as_plain,
@@ -31,7 +29,7 @@ from mnist_bench.config import (
     shown,
 )
 from mnist_bench.data import DataError
-from mnist_bench.fingerprint import Identity, identify, sweep_id
+from mnist_bench.fingerprint import Identity, identify, matching_key, sweep_id, wanted_key
 
 if TYPE_CHECKING:
     from mnist_bench.tracking import StoredRun
@@ -198,19 +196,20 @@ def assess(plan: Plan, stored: Sequence["StoredRun"]) -> list[Prospect]:
     for old in stored:
         if old.tags.get("kind") != "run":
             continue
+        # A run that died before its parameters were written has no seed.
+        key = matching_key(old.tags, old.params.get("seed", ""), match)
         if old.is_reusable():
-            finished.setdefault(_key(old.tags, old.params, match), old)
+            finished.setdefault(key, old)
             kind = old.tags["cell_fp"], old.tags.get("compiled", "fresh")
             seconds.setdefault(kind, []).append(old.metrics["total_seconds"])
         else:
-            tried.add(_key(old.tags, old.params, match))
+            tried.add(key)
     anyhow = [value for values in seconds.values() for value in values]
 
     prospects = []
     compiled: set[str] = set()
     for run in plan.runs:
-        tags = {**run.identity.tags(), "version": __version__}
-        key = _key(tags, {"seed": str(run.config.seed)}, match)
+        key = wanted_key(run.config, run.identity)
         resume = run.config.sweep.resume
         done = finished.get(key) if resume is not Resume.off else None
         if done:
@@ -227,13 +226,6 @@ def assess(plan: Plan, stored: Sequence["StoredRun"]) -> list[Prospect]:
             compiled.add(cell)
         prospects.append(Prospect(run, state, done, fmean(known) if known else None))
     return prospects
-
-
-def _key(tags: Mapping[str, str], params: Mapping[str, str], match: Match) -> tuple[str, ...]:
-    if match is Match.all:
-        return (tags["run_fp"],)
-    names = ("version", "cell_fp", "code_fp", "data_fp")
-    return (*(tags[name] for name in names), params["seed"])
 
 
 def _order(runs: Sequence[PlannedRun], shuffled_by: str) -> list[PlannedRun]:

@@ -6,15 +6,15 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from mnist_bench import artifacts, data, environment, report
-from mnist_bench.config import Resume, RunConfig, as_plain, caveats, flatten, shown
-from mnist_bench.fingerprint import Identity, identify
+from mnist_bench.config import Match, Resume, RunConfig, as_plain, caveats, flatten, shown
+from mnist_bench.fingerprint import Identity, identify, matching_key, wanted_key
 from mnist_bench.startup import without_startup_noise
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class RunSummary:
         metrics: Final metrics, and those of the last epoch; only the latter if it failed.
         failure: Empty, or why it failed, in a line.
         stored: Whether it had been finished before, and was not trained again.
+        other_versions: Whether that was under other versions (`sweep.match=code`).
     """
 
     run_id: str
@@ -51,6 +52,7 @@ class RunSummary:
     metrics: dict[str, float]
     failure: str = ""
     stored: bool = False
+    other_versions: bool = False
 
 
 def execute(
@@ -83,11 +85,13 @@ def execute(
     claim = tracking.Claim(store, identity.run_fp)
     claim.take(wait=True)
     try:
-        before = tracking.runs_of(store, "run_fp", identity.run_fp)
+        before = _runs_before(store, config, identity)
         finished = next((run for run in before if run.is_reusable()), None)
         if finished is not None and config.sweep.resume is not Resume.off:
             membership = {"sweep_id": config.tracking.sweep_id, "study": config.study}
-            return take_stored(store, finished, **membership)
+            other_versions = finished.tags["run_fp"] != identity.run_fp
+            summary = take_stored(store, finished, **membership)
+            return replace(summary, other_versions=other_versions)
         tags = _tags(config, identity, before)
         recorder = tracking.RunRecorder(
             store, identity.name, tags, _params(config), _numbers(config)
@@ -113,6 +117,21 @@ def take_stored(
 
     tracking.take_into(store, run, sweep_id=sweep_id, study=study)
     return RunSummary(run.run_id, run.name, run.metrics, stored=True)
+
+
+def _runs_before(store: "Store", config: RunConfig, identity: Identity) -> list["StoredRun"]:
+    """Returns the runs that were made of this one before, newest first."""
+    from mnist_bench import tracking
+
+    if config.sweep.match is Match.all:
+        # A cell may have hundreds of seeds, and each run that a search returns costs milliseconds.
+        return tracking.runs_of(store, "run_fp", identity.run_fp)
+    wanted = wanted_key(config, identity)
+    return [
+        run
+        for run in tracking.runs_of(store, "cell_fp", identity.cell_fp)
+        if matching_key(run.tags, run.params.get("seed", ""), config.sweep.match) == wanted
+    ]
 
 
 def _train(record: "_Record", on_epoch: Callable[["Epoch"], None]) -> RunSummary:
@@ -274,7 +293,7 @@ def _tags(config: RunConfig, identity: Identity, before: Sequence["StoredRun"]) 
     Args:
         config: Its settings.
         identity: What it is.
-        before: Earlier runs of the same identity, newest first.
+        before: Earlier runs that were to be the same, newest first.
     """
     here = environment.describe()
     finished = any(run.is_reusable() for run in before)
