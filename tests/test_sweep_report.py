@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 from comparisons import sample
 from conftest import ENVIRONMENT
+from mlflow.tracking import MlflowClient
 from PIL import Image
 from test_compare_report import HOSTILE, Page
 
-from mnist_bench import sweep_charts, sweep_report
+from mnist_bench import report_cli, sweep_charts, sweep_report
 from mnist_bench.cli import COMMANDS
 from mnist_bench.config import shown
 from mnist_bench.data import MNIST_FILE
-from mnist_bench.selection import Answers, ordered
+from mnist_bench.selection import Answers, Source, ordered
 from mnist_bench.sweep_page import file_name, page
 from mnist_bench.sweep_report import BATCH, OPTIMIZER, STYLE, WIDTH, Material, examine
 
@@ -187,6 +188,16 @@ def test_a_sweep_without_any_result_still_gives_a_page():
     assert "<svg" not in text.replace("<svg/>", "")
 
 
+def test_one_cell_is_not_compared_with_itself():
+    one = run()
+    labels = np.array([1, 3])
+    answers = {one.run_id: Answers(np.array([1, 2]), labels)}
+    text = page(examine(material([one], answers=answers)))
+    assert "<li>1 of 2 test images are wrong.</li>" in text
+    for absent in ("Fastest", "Heat map", "Pareto", "what each setting does"):
+        assert absent not in text
+
+
 # Styles and curves
 
 
@@ -354,18 +365,38 @@ def test_the_report_of_a_real_sweep(trained, tmp_path):
     assert artifact.read_text(encoding="utf-8") == text
 
 
-def test_what_cannot_be_done_is_refused_in_one_line(trained, tmp_path):
-    for arguments, said in (
-        (["sweep:ffff"], "there is no such sweep"),
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["sweep:ffff"], "sweep:ffff: there is no such sweep; choose from: sweep:"),
         (["latest", "more"], "unexpected extra argument"),
-        (["--output", str(tmp_path / "no" / "r.html")], "cannot write it: No such file"),
-        (["--tracking-uri", f"sqlite:///{tmp_path}/none.db"], "there is no store"),
-    ):
-        done = trained("report", *arguments, code=2)
-        (line,) = done.stderr.splitlines()
-        assert line.startswith("refused: ")
-        assert said in line
+        (["--output", "{folder}/no/r.html"], "cannot write it: No such file"),
+        (["--tracking-uri", "sqlite:///{folder}/none.db"], "there is no store"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_in_one_line(
+    arguments, said, trained, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(trained.folder)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert report_cli.main([argument.format(folder=tmp_path) for argument in arguments]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("refused: ")
+    assert said in line
     assert not list(tmp_path.iterdir())
+
+
+def test_a_failure_is_told_in_the_words_of_its_traceback(tmp_path):
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    client = MlflowClient(uri)
+    experiment = client.create_experiment("x", artifact_location=tmp_path.as_uri())
+    tags = {"mnist_bench.kind": "run", "mnist_bench.failure": "diverged"}
+    run_id = client.create_run(experiment, tags=tags).info.run_id
+    client.log_param(run_id, "seed", 0)
+    client.log_text(run_id, "Traceback:\nDiverged: the loss became nan\n", "traceback.txt")
+    client.set_terminated(run_id, "FAILED")
+    (failed,) = sweep_report.gather(Source(uri), f"run:{run_id}").samples
+    assert failed.failure == "diverged: the loss became nan"
 
 
 def test_tensorflow_is_never_loaded(trained, tmp_path):
