@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import psutil
 from hydra.core.utils import JobReturn, JobStatus
@@ -19,6 +20,7 @@ from mnist_bench import report, terminal, tracking
 from mnist_bench.config import OnError, Timing, shown
 from mnist_bench.plan import Plan, PlannedRun, Prospect, State
 from mnist_bench.run import RunSummary, take_stored
+from mnist_bench.selection import Source
 
 WATCH_SECONDS = 5.0
 """How often a batch that runs in other processes is looked after."""
@@ -35,6 +37,7 @@ class Course:
         workers: Processes that run at once; 0 means this one.
         launcher: Hydra's.
         console: Where to print.
+        folder: Hydra's, of this sweep; the report goes there.
         summaries: Identity of a run -> what became of it.
         retried: Identity of a run -> its failed attempts that another one followed, by MLflow's id.
         recorder: Of the parent run.
@@ -47,6 +50,7 @@ class Course:
     workers: int
     launcher: Launcher
     console: Console
+    folder: Path
     summaries: dict[str, RunSummary] = field(default_factory=dict)
     retried: dict[str, list[str]] = field(default_factory=dict)
     recorder: tracking.SweepRecorder = field(init=False)
@@ -254,6 +258,26 @@ class Course:
         links = self.recorder.links(first_runs, report.SWEEP_FILES)
         self.recorder.end(status, report.sweep_page(board, failures, missing, links))
         terminal.show_sweep(self.console, board, list(self.summaries.values()), missing)
+        self._write_report()
+
+    def _write_report(self) -> None:
+        """Writes what the sweep showed to its folder and to the parent run, if any run was begun.
+
+        It comes after all else, so that a second interrupt costs nothing but the report.
+        """
+        from mnist_bench import sweep_page, sweep_report
+
+        selector = f"sweep:{self.plan.sweep_id}"
+        members = tracking.runs_of(self.store, f"sweep.{self.plan.sweep_id}", "1")
+        if not any(run.tags["kind"] == "run" for run in members):
+            return
+        material = sweep_report.gather(Source(self.store.uri), selector)
+        page = sweep_page.page(sweep_report.examine(material))
+        path = self.folder / sweep_page.file_name(material.label)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(page, encoding="utf-8")
+        self.recorder.log_text("report.html", page)
+        terminal.say(self.console, f"Report: {path}")
 
 
 def _named(plan: Plan) -> tuple[str, dict[str, str]]:

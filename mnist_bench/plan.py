@@ -191,7 +191,7 @@ def assess(plan: Plan, stored: Sequence["StoredRun"]) -> list[Prospect]:
     """
     finished: dict[tuple[str, ...], StoredRun] = {}
     tried: set[tuple[str, ...]] = set()
-    seconds: dict[str, list[float]] = {}
+    seconds: dict[tuple[str, str], list[float]] = {}
     match = plan.runs[0].config.sweep.match
     for old in stored:
         if old.tags.get("kind") != "run":
@@ -200,12 +200,14 @@ def assess(plan: Plan, stored: Sequence["StoredRun"]) -> list[Prospect]:
         key = matching_key(old.tags, old.params.get("seed", ""), match)
         if old.is_reusable():
             finished.setdefault(key, old)
-            seconds.setdefault(old.tags["cell_fp"], []).append(old.metrics["total_seconds"])
+            kind = old.tags["cell_fp"], old.tags.get("compiled", "fresh")
+            seconds.setdefault(kind, []).append(old.metrics["total_seconds"])
         else:
             tried.add(key)
     anyhow = [value for values in seconds.values() for value in values]
 
     prospects = []
+    compiled: set[str] = set()
     for run in plan.runs:
         key = wanted_key(run.config, run.identity)
         resume = run.config.sweep.resume
@@ -216,7 +218,12 @@ def assess(plan: Plan, stored: Sequence["StoredRun"]) -> list[Prospect]:
             state = State.retry
         else:
             state = State.left if resume is Resume.failed else State.new
-        known = seconds.get(run.identity.cell_fp, anyhow)
+        # Only the first run of a cell compiles its program.
+        cell = run.identity.cell_fp
+        kinds = ("reused", "fresh") if cell in compiled else ("fresh", "reused")
+        known = next((seconds[cell, kind] for kind in kinds if (cell, kind) in seconds), anyhow)
+        if state in (State.new, State.retry):
+            compiled.add(cell)
         prospects.append(Prospect(run, state, done, fmean(known) if known else None))
     return prospects
 

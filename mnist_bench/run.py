@@ -1,15 +1,13 @@
 """One run: load the data, train, record. Here, and only here, TensorFlow and MLflow meet."""
 
 import gc
-import os
-import re
 import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -17,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from mnist_bench import artifacts, data, environment, report
 from mnist_bench.config import Resume, RunConfig, as_plain, caveats, flatten, shown
 from mnist_bench.fingerprint import Identity, identify, matching_key, wanted_key
+from mnist_bench.startup import without_startup_noise
 
 if TYPE_CHECKING:
     from mnist_bench.tracking import RunRecorder, Store, StoredRun
@@ -33,12 +32,6 @@ RESULT_METRICS = (
     "eval_seconds",
     "peak_memory_bytes",
 )
-STARTUP_NOISE = re.compile(
-    rb"All log messages before absl::InitializeLog"
-    rb"|^[IE]\d{4} .*(port|cudart_stub|cuda_platform|cuda_dnn|cuda_blas|cpu_feature_guard)\.cc"
-    rb"|^To enable the following instructions"
-)
-"""What TensorFlow writes at each start on a machine without a GPU, before it has a logger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,27 +137,40 @@ def _train(record: "_Record", on_epoch: Callable[["Epoch"], None]) -> RunSummary
         on_epoch(epoch)
 
     try:
-        with _without_startup_noise():
+        with without_startup_noise():
             from mnist_bench import training
 
-            device = training.start_device()
+            record.device = training.start_device()
+        _set_aside_imports()
         # Imports are paid once a process; no run's total may depend on whether it was the first.
         began = time.perf_counter()
         try:
-            record.start(device)
-            result = training.train(record.config, record.dataset, after_epoch)
+            record.start()
+            result = training.train(
+                record.config, record.dataset, after_epoch, training.kept_programs()
+            )
             return record.result(result, began)
         except training.Diverged as error:
             return record.failure("diverged", error)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is recorded and reported
             return record.failure("error", error)
         finally:
-            # The programs and weights of a run hang in reference cycles, hundreds of megabytes.
+            # The weights of a run hang in reference cycles, up to hundreds of megabytes.
             training.forget_models()
             gc.collect()
     except BaseException:
         record.recorder.end("killed", {})
         raise
+
+
+@cache
+def _set_aside_imports() -> None:
+    """Lets the garbage collector leave out, once and for all, what is there for good.
+
+    TensorFlow and MLflow are a million objects; to go through them takes longer than a small epoch.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @dataclass(slots=True)
@@ -177,11 +183,11 @@ class _Record:
     dataset: data.Dataset
     recorder: "RunRecorder"
     epochs: list[dict[str, Any]] = field(default_factory=list)
+    device: str = ""
 
-    def start(self, device: str) -> None:
+    def start(self) -> None:
         """Records what the run works on, before it is trained."""
         self.recorder.log_dataset(self.dataset.name, self.dataset.digest, _shapes(self.dataset))
-        self.recorder.set_tag("mnist_bench.device", device)
 
     def epoch(self, epoch: "Epoch") -> None:
         """Records one epoch."""
@@ -224,7 +230,12 @@ class _Record:
             notes=list(caveats(self.config.data).values()),
             links={file: self.recorder.artifact_link(file) for file in files},
         )
-        self.recorder.finish(metrics, {"mlflow.note.content": page})
+        tags = {
+            "mlflow.note.content": page,
+            "mnist_bench.device": self.device,
+            "mnist_bench.compiled": "reused" if result.is_reused else "fresh",
+        }
+        self.recorder.finish(metrics, tags)
         return RunSummary(self.recorder.run_id, self.identity.name, {**last, **metrics})
 
     def failure(self, reason: str, error: Exception) -> RunSummary:
@@ -234,9 +245,16 @@ class _Record:
             folder = Path(name)
             self._write_settings_and_curves(folder)
             (folder / "traceback.txt").write_text(_traceback(error), encoding="utf-8")
+            files = [str(path.relative_to(folder)) for path in _files(folder)]
             self.recorder.log_artifacts(folder)
-        page = report.failed_run_page(cell=self.identity.cell, seed=self.config.seed, failure=said)
-        self.recorder.end(reason, {"mlflow.note.content": page})
+        page = report.failed_run_page(
+            cell=self.identity.cell,
+            seed=self.config.seed,
+            failure=said,
+            notes=list(caveats(self.config.data).values()),
+            links={file: self.recorder.artifact_link(file) for file in files},
+        )
+        self.recorder.end(reason, {"mlflow.note.content": page, "mnist_bench.device": self.device})
         return RunSummary(self.recorder.run_id, self.identity.name, {}, said)
 
     def _write_result(
@@ -282,7 +300,6 @@ def _tags(config: RunConfig, identity: Identity, before: Sequence["StoredRun"]) 
         "study": config.study or "",
         "sweep_id": config.tracking.sweep_id or "",
         "timing": config.tracking.timing.value,
-        "compiled": "fresh",
         "caveats": ",".join(caveats(config.data)),
         **here.versions,
         "cpu": here.cpu,
@@ -348,23 +365,3 @@ def _traceback(error: Exception) -> str:
 
 def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-@contextmanager
-def _without_startup_noise() -> Iterator[None]:
-    """Holds back what native code writes to standard error in a block, but for the known noise."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        finally:
-            sys.stderr.flush()
-            os.dup2(kept, 2)
-            os.close(kept)
-            held.seek(0)
-            for line in held:
-                if not STARTUP_NOISE.search(line):
-                    os.write(2, line)

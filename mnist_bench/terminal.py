@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mnist_bench.run import RunSummary
     from mnist_bench.training import Epoch
 
-WHERE_TO_LOOK = "Look at it with `mlflow ui` in this folder, or `make ui` in a checkout."
+WHERE_TO_LOOK = "Look at it with `python -m mnist_bench ui`, or `make ui` in a checkout."
 PLAIN_WIDTH = 1_000
 """Columns that a table may take in a file or a pipe: enough that nothing in it is wrapped."""
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mnist_bench import environment, fingerprint, run, tracking
+from mnist_bench import environment, fingerprint, run, startup, tracking
 from mnist_bench.config import Match, PublishedConfig, Validation
 from mnist_bench.data import load_cached
+from mnist_bench.fingerprint import identify
 from mnist_bench.training import Epoch
 from tests.test_training import config, optimizer
 
@@ -200,6 +201,21 @@ def test_an_interrupt_leaves_the_run_killed_and_goes_on(client, uri):
     assert [m.step for m in client.get_metric_history(found.run_id, "train_loss")] == [1]
 
 
+def test_a_further_seed_runs_the_program_of_the_one_before(client, uri):
+    """Which its tags say, and which changes nothing in what it is."""
+    found = []
+    for seed in (11, 12):
+        settings = config(seed=seed, hidden_units=(12,))
+        settings.tracking.uri = uri
+        settings.tracking.log_model = False
+        summary = run.execute(settings, [])
+        found.append(stored(client, summary.run_id))
+        identity = identify(settings, load_cached(settings.data).digest)
+        assert found[-1].tags.items() >= identity.tags().items()
+    assert [each.tags["compiled"] for each in found] == ["fresh", "reused"]
+    assert all(each.is_reusable() for each in found)
+
+
 def test_bad_data_leaves_no_trace(tmp_path):
     from mnist_bench.data import DataError
 
@@ -218,6 +234,6 @@ def test_startup_noise_is_dropped_and_everything_else_kept(capfd):
         "E0000 00:00:1.2 3 cuda_platform.cc:52] failed call to cuInit: INTERNAL\n"
     )
     substance = "W0000 00:00:1.2 3 cpu_allocator.cc:83] Allocation exceeds 10% of free memory\n"
-    with run._without_startup_noise():
+    with startup.without_startup_noise():
         os.write(2, (noise + substance).encode())
     assert capfd.readouterr().err == substance

@@ -1,0 +1,125 @@
+"""Saved views of MLflow's run table: the columns, the order and the charts that it opens with.
+
+MLflow's UI keeps a view that a person saves as a tag of the experiment, and opens it where the
+address names its key; its menu of views lists them. These tags are written in that form. A UI that
+does not know them shows its own default table, so nothing here is needed to read the runs.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+OPENED = "mnist_bench_runs"
+"""Key of the view that a person sees first."""
+
+_SHARED = "viewStateShareKey"
+WRITTEN_MS = 1_795_305_600_000
+"""When these views were written (2026-11-22), which MLflow shows in its menu."""
+
+AXES = ("model.style", "model.hidden_units", "optimizer.name", "train.batch_size")
+"""Settings that sweeps vary most; MLflow's menu of columns adds any other."""
+
+_NAME = "attributes.`Run Name`"
+_RESULTS = {
+    "metrics.`test_accuracy`": 125,
+    "metrics.`test_loss`": 95,
+    "metrics.`epoch_seconds_median`": 170,
+    "metrics.`total_seconds`": 115,
+    "metrics.`params_total`": 110,
+}
+_SETTINGS = {
+    "params.`model.style`": 115,
+    "params.`model.hidden_units`": 150,
+    "params.`optimizer.name`": 125,
+    "params.`train.batch_size`": 130,
+    "params.`seed`": 60,
+}
+_UNUSUAL = {"tags.`mnist_bench.caveats`": 175, "tags.`mnist_bench.failure`": 160}
+_COUNTS = {f"metrics.`runs_{name}`": 105 for name in ("planned", "finished", "failed")}
+"""Columns, as MLflow's UI names them, and their widths in pixels, with room for their titles."""
+
+_OVERVIEW = "Overview"
+_TIME = {"key": "epoch_seconds_median", "type": "METRIC"}
+_WIDTH = {"key": "width", "type": "METRIC"}
+_STYLE = {"key": "model.style", "type": "PARAM"}
+_ACCURACY = {"key": "test_accuracy", "type": "METRIC"}
+_CHARTS = (
+    {"type": "SCATTER", "xaxis": _TIME, "yaxis": _ACCURACY},
+    {"type": "SCATTER", "xaxis": _WIDTH, "yaxis": _ACCURACY},
+)
+_CHARTS_OF_RUNS = (
+    {"type": "SCATTER", "xaxis": _STYLE, "yaxis": _TIME},
+    {
+        "type": "PARALLEL",
+        "selectedParams": AXES,
+        "selectedMetrics": ["test_accuracy"],
+        "showAllRuns": True,
+    },
+)
+"""Charts of settings as text, which a group of runs does not have."""
+
+
+def runs_route(experiment_id: str, view: str = OPENED) -> str:
+    """Returns the address of an experiment's run table in a saved view, relative to the UI's root.
+
+    Args:
+        experiment_id: MLflow's id.
+        view: The end of the key of one of `saved_views`.
+    """
+    # The workflow decides what MLflow's sidebar offers: by default, tools for language models.
+    return f"#/experiments/{experiment_id}/runs?workflowType=machine_learning&{_SHARED}={view}"
+
+
+def saved_views() -> dict[str, str]:
+    """Returns the views as tags of an experiment."""
+    best_first = {"orderByKey": "metrics.`test_accuracy`", "orderByAsc": False}
+    cell = {"mode": "tag", "groupByData": "mnist_bench.cell"}
+    by_cell = {
+        "groupBy": {"aggregateFunction": "average", "groupByKeys": [cell]},
+        "searchFilter": "tags.`mnist_bench.kind` = 'run'",
+    }
+    every = (*_CHARTS, *_CHARTS_OF_RUNS)
+    views = {
+        OPENED: (
+            "Runs, best first",
+            _state({_NAME: 250} | _RESULTS | _SETTINGS | _UNUSUAL, every) | best_first,
+        ),
+        "mnist_bench_cells": (
+            "Cells, mean over seeds",
+            _state({_NAME: 420} | dict.fromkeys(_RESULTS, 175), _CHARTS) | best_first | by_cell,
+        ),
+        "mnist_bench_sweeps": (
+            "Sweeps, newest first",
+            _state({_NAME: 280} | _COUNTS | _RESULTS | _SETTINGS | _UNUSUAL, every),
+        ),
+    }
+    return {
+        f"mlflow.sharedViewState.{key}": _envelope(name, state)
+        for key, (name, state) in views.items()
+    }
+
+
+def _state(widths: Mapping[str, int], charts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Returns a state of the UI with these columns, in this order, and charts."""
+    sections = (_OVERVIEW, "Model metrics", "System metrics")
+    card = {"deleted": False, "isGenerated": False, "metricSectionId": _OVERVIEW}
+    return {
+        "selectedColumns": list(widths),
+        "columnOrder": list(widths),
+        "columnWidths": dict(widths),
+        "runsHiddenMode": "SHOW_ALL",  # in the charts, which by default show the first ten
+        "compareRunCharts": [
+            {"uuid": f"mnist_bench_{number}", **card, **chart}
+            for number, chart in enumerate(charts)
+        ],
+        # MLflow fills the last two by itself, with a chart a metric: closed, they cost nothing.
+        "compareRunSections": [
+            {"uuid": name, "name": name, "display": name == _OVERVIEW, "columns": 2}
+            for name in sections
+        ],
+    }
+
+
+def _envelope(name: str, state: Mapping[str, Any]) -> str:
+    saved = {"createdAt": WRITTEN_MS, "updatedAt": WRITTEN_MS, "state": json.dumps(state)}
+    return json.dumps({"name": name, **saved})
