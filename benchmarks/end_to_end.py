@@ -8,7 +8,8 @@ sweep    the default sweep of 32 runs against plain `fit` scripts, one process e
          each of its 8 points of width, optimizer and batch size, their time times four
 single   one run of the defaults: what its time goes to
 
-All commands start in an empty folder, ours and theirs in turn. Both must reach the same accuracy.
+All commands start in an empty folder, ours and theirs in turn. Both must reach the same training
+accuracy.
 Each part is written to results/end_to_end.json when it is done and can be run again by itself.
 """
 
@@ -29,8 +30,9 @@ STYLES = 4
 
 TARGETS = {"studies": 4.0, "sweep": 8.0}
 ROUNDS = {"studies": 2, "sweep": 1, "single": 3}
-BAND = 0.01
-"""Test accuracies of the same work may differ by the shuffling and the start weights."""
+BAND = 0.005
+"""The last epoch's training accuracies of the same work differ by shuffling and start weights, by
+0.001 at most between seeds; test accuracies after few epochs by ten times that."""
 
 RECORDED = ("compile", "train", "eval", "tracking", "figures")
 """What each run has a clock of its own for, `<name>_seconds`."""
@@ -44,7 +46,7 @@ def studies(options: argparse.Namespace) -> dict[str, Any]:
     for number in range(rounds):
         with announced(f"studies, round {number + 1} of {rounds}: ours"):
             ours = suite.run("+experiment=notebooks")
-        reached = {run.tags["study"]: run.metrics["test_accuracy"] for run in ours.runs}
+        reached = {run.tags["study"]: run.metrics["train_accuracy"] for run in ours.runs}
         plain = {}
         for study in STUDIES:
             with announced(f"studies, round {number + 1} of {rounds}: plain {study}"):
@@ -58,7 +60,7 @@ def studies(options: argparse.Namespace) -> dict[str, Any]:
                 },
                 "plain_seconds": sum(plain.values()),
                 "plain_scripts_seconds": plain,
-                "test_accuracy": reached,
+                "train_accuracy": reached,
             }
         )
     return compared("studies", done)
@@ -74,7 +76,7 @@ def sweep(options: argparse.Namespace) -> dict[str, Any]:
         for run in ours.runs:
             width = run.params["model.hidden_units"].strip("[]")
             point = (width, run.params["optimizer.name"], run.params["train.batch_size"])
-            by_point[point] = run.metrics["test_accuracy"]
+            by_point[point] = run.metrics["train_accuracy"]
         plain = {}
         for point in POINTS:
             name = "{} {} b{}".format(*point)
@@ -122,7 +124,7 @@ def shares(outcome: suite.Outcome) -> dict[str, float]:
 
 def check_equal_work(name: str, ours: float, theirs: float) -> None:
     if abs(ours - theirs) > BAND:
-        raise SystemExit(f"{name}: not the same work: test accuracy {ours:.4f} and {theirs:.4f}")
+        raise SystemExit(f"{name}: not the same work: train accuracy {ours:.4f} and {theirs:.4f}")
 
 
 def compared(part: str, rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,9 @@ ENVIRONMENT = {
     **{key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"},
     "PYTHONPATH": str(ROOT),
 }
+
+EPOCH_ACCURACY = re.compile(r"- accuracy: ([\d.]+)")
+"""In the line that Keras prints for an epoch of training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +52,11 @@ def run(*arguments: str) -> Outcome:
 
 
 def plain(script: str, *arguments: str) -> tuple[float, float]:
-    """Returns the seconds of a script of `benchmarks/plain`, and the test accuracy it reached."""
+    """Returns the seconds of a script of `benchmarks/plain`, and its last epoch's accuracy."""
     path = ROOT / "benchmarks" / "plain" / f"{script}.py"
     with tempfile.TemporaryDirectory() as folder:
         seconds, output = timed([sys.executable, str(path), *arguments], Path(folder))
-    return seconds, float(output.rpartition("test accuracy:")[2])
+    return seconds, float(EPOCH_ACCURACY.findall(output)[-1])
 
 
 def timed(command: Sequence[str], folder: Path) -> tuple[float, str]:

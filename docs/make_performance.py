@@ -35,6 +35,7 @@ BLUE, VERMILLION, FAINT = "#0072B2", "#D55E00", "#DDDDDD"
 
 OURS = "ours"
 NOT_MEASURED = "Not measured."
+APART = "†: more than 10 % apart"
 Record = Mapping[str, Any]
 """What a file of results, or a part of it, holds."""
 
@@ -70,7 +71,7 @@ def engines(record: Record) -> str:
     # The load stands with each network's rounds.
     first = next(iter(record["networks"].values()))
     where = _where({"rounds": first["rounds"], "machine": record["machine"]})
-    return "\n\n".join([_table(header, rows), f"n = {record['rounds']} rounds. {where}"])
+    return "\n\n".join([_table(header, rows), f"n = {record['rounds']} rounds; {APART}. {where}"])
 
 
 def engines_and_peers(record: Record) -> str:
@@ -83,7 +84,7 @@ def engines_and_peers(record: Record) -> str:
         rows.append([network, _summary(found[OURS]["steady_epoch_seconds"], 3), *ratios])
     header = ["network", "ours, s/epoch", *(f"{name} / ours" for name in peers)]
     n = next(iter(record["networks"].values()))[OURS]["ratio"]["n"]
-    return "\n\n".join([_table(header, rows), f"n = {n} rounds. {_where(record)}"])
+    return "\n\n".join([_table(header, rows), f"n = {n} rounds; {APART}. {_where(record)}"])
 
 
 def peers(record: Record) -> str:
@@ -231,7 +232,7 @@ def _one_by_one(record: Record, part: str, title: str) -> str:
     return "\n\n".join(
         [
             _table(header, rows),
-            f"{settings}; n = {n} processes each. {_where(record)}",
+            f"{settings}; n = {n} each, in processes of their own. {_where(record)}",
             _picture(part, f"Seconds of an epoch and peak memory by {title}"),
         ]
     )

@@ -20,7 +20,7 @@ from mnist_bench import report, terminal, tracking
 from mnist_bench.config import OnError, Timing, shown
 from mnist_bench.plan import Plan, PlannedRun, Prospect, State
 from mnist_bench.run import RunSummary, take_stored
-from mnist_bench.selection import Source
+from mnist_bench.selection import ComparisonError, Source
 
 WATCH_SECONDS = 5.0
 """How often a batch that runs in other processes is looked after."""
@@ -261,17 +261,17 @@ class Course:
         self._write_report()
 
     def _write_report(self) -> None:
-        """Writes what the sweep showed to its folder and to the parent run, if any run was begun.
+        """Writes what the sweep showed to its folder and to the parent run.
 
         It comes after all else, so that a second interrupt costs nothing but the report.
         """
         from mnist_bench import sweep_page, sweep_report
 
-        selector = f"sweep:{self.plan.sweep_id}"
-        members = tracking.runs_of(self.store, f"sweep.{self.plan.sweep_id}", "1")
-        if not any(run.tags["kind"] == "run" for run in members):
+        try:
+            material = sweep_report.gather(Source(self.store.uri), f"sweep:{self.plan.sweep_id}")
+        except ComparisonError as error:  # it was cut off before its first run was recorded
+            terminal.say(self.console, f"No report: {error}")
             return
-        material = sweep_report.gather(Source(self.store.uri), selector)
         page = sweep_page.page(sweep_report.examine(material))
         path = self.folder / sweep_page.file_name(material.label)
         self.folder.mkdir(parents=True, exist_ok=True)

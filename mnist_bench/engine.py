@@ -15,6 +15,7 @@ keeps the last ones for the runs of this process that differ in seed or data alo
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import keras
@@ -88,8 +89,11 @@ class Program:
         self._full_steps = rows // batch_size
         self._steps = -(-rows // batch_size)
         self._slice_steps = 1
-        self._epoch = tf.function(self._trace_epoch, jit_compile=True, autograph=False)
-        self._forward = tf.function(self._trace_forward, jit_compile=True, autograph=False)
+        # As functions of their own: of many programs of one method TensorFlow says, at length, that
+        # it were traced again and again.
+        epoch, forward = partial(self._trace_epoch), partial(self._trace_forward)
+        self._epoch = tf.function(epoch, jit_compile=True, autograph=False)
+        self._forward = tf.function(forward, jit_compile=True, autograph=False)
         self._is_compiled = False
 
     def compile(self, images: Any, labels: Any) -> None:

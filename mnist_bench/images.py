@@ -1,6 +1,7 @@
 """Pictures of digits from files, made into what MNIST's own images are like."""
 
 import math
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,9 +11,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mnist_bench.config import shown
+from mnist_bench.data import BROKEN
 
 Grey = NDArray[np.float32]
 """(height, width) float32 in [0, 255], 0 is black."""
@@ -27,6 +29,8 @@ MAX_IMAGES = 1_000
 """Most images in one `.npy` file."""
 WORKING_SIDE = 560
 """A larger picture is first reduced to about this, which averages the noise of a camera."""
+BORDER_SAMPLE = 1_000
+"""About how many pixels of the border are looked at, of more."""
 LEAST_CONTRAST = 16.0
 """Between ink and background, in grey levels; below it a picture is taken for blank."""
 INK_SHARE = 0.2
@@ -60,12 +64,14 @@ class Digit:
     Attributes:
         name: Of the picture.
         pixels: (28, 28) float32 in [0, 255], light ink on black, as in MNIST.
-        notes: What was assumed and done, in words.
+        assumed: What was taken for granted about the picture, in words.
+        done: What was done to it, in words.
     """
 
     name: str
     pixels: Grey
-    notes: tuple[str, ...]
+    assumed: tuple[str, ...]
+    done: tuple[str, ...]
 
 
 def read(path: Path) -> list[Picture]:
@@ -98,21 +104,22 @@ def prepare(picture: Picture) -> Digit:
     """
     grey = picture.grey
     background, noise = _background(grey)
-    darker = np.clip(background - grey - noise, 0, None)
+    # In the shade paper and ink are darker by the same factor.
+    darker = np.clip(background - grey - noise, 0, None) * (255 / np.maximum(background, 32))
     lighter = np.clip(grey - background - noise, 0, None)
     # Whatever is far from the border's brightness is ink; a few pixels are not yet a digit.
     dark_on_light = bool(_strength(darker) > _strength(lighter))
     ink = darker if dark_on_light else lighter
     if ink.max() < LEAST_CONTRAST:
         raise ImageError(f"{picture.name}: is blank; a digit has to differ from the border")
-    polarity = "dark on light, so inverted" if dark_on_light else "light on dark"
+    assumed = (*picture.notes, "dark on light" if dark_on_light else "light on dark")
+    inverted = ("inverted",) if dark_on_light else ()
     if _is_like_mnist(ink):
         pixels = 255 - grey if dark_on_light else grey
-        done = f"{SIDE} x {SIDE} and centred like MNIST's, so left as it is"
-    else:
-        pixels = _placed(_fitted(_cropped(ink)))
-        done = f"cropped to the ink, fitted into {BOX} x {BOX} and centred by mass"
-    return Digit(picture.name, pixels, (*picture.notes, polarity, done))
+        left = f"{'else ' if inverted else ''}left as it is, since it looks like MNIST's own"
+        return Digit(picture.name, pixels, assumed, (*inverted, left))
+    done = (*inverted, "cropped to the ink", f"fitted into {BOX} x {BOX}", "centred by mass")
+    return Digit(picture.name, _placed(_fitted(_cropped(ink))), assumed, done)
 
 
 def _read_picture(path: Path, name: str) -> tuple[Grey, tuple[str, ...]]:
@@ -132,12 +139,13 @@ def _read_picture(path: Path, name: str) -> tuple[Grey, tuple[str, ...]]:
 def _on_plain_ground(image: Image.Image) -> tuple[Grey, bool]:
     """Returns the grey levels of a picture on white, or on black if its visible part is light."""
     grey = np.asarray(image.convert("RGB").convert("L"), np.float32)
-    opacity = np.asarray(image.getchannel("A"), np.float32) / 255
+    opacity = np.asarray(image.getchannel("A"), np.float32) / np.float32(255)
     visible = float(opacity.sum())
     # Of a picture without a single transparent pixel the ground does not show.
     light_ink = visible > 0 and float((grey * opacity).sum()) / visible > 127.5
-    ground = 0.0 if light_ink else 255.0
-    return grey * opacity + np.float32(ground) * (1 - opacity), light_ink
+    ground = np.float32(0 if light_ink else 255)
+    on_ground: Grey = grey * opacity + ground * (np.float32(1) - opacity)
+    return on_ground, light_ink
 
 
 def _read_array(path: Path, name: str) -> list[Picture]:
@@ -180,16 +188,17 @@ def _reading(name: str) -> Iterator[None]:
     """Turns whatever a damaged or hostile file raises into one line."""
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what it skips in a damaged header
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             yield
     except ImageError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError(f"{name}: must have at most {MAX_PIXELS:,} pixels") from error
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise ImageError(f"{name}: is not a PNG, JPEG or .npy file") from error
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
-        reason = (isinstance(error, OSError) and error.strerror) or shown(error)
+    except (*BROKEN, struct.error) as error:
+        reason = (isinstance(error, OSError) and error.strerror) or shown(error, 200)
         raise ImageError(f"{name}: cannot be read: {reason}") from error
 
 
@@ -212,7 +221,8 @@ def _background(grey: Grey) -> tuple[Grey, float]:
     at_border = np.ones(grey.shape, bool)
     at_border[depth:-depth, depth:-depth] = False
     terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)
-    rows, levels = terms[at_border], grey[at_border]
+    every = max(1, np.count_nonzero(at_border) // BORDER_SAMPLE)
+    rows, levels = terms[at_border][::every], grey[at_border][::every]
     kept = np.abs(levels - np.median(levels)) <= 64
     noise = 0.0
     for _ in range(3):
@@ -255,7 +265,8 @@ def _is_like_mnist(ink: Grey) -> bool:
 
 
 def _cropped(ink: Grey) -> Grey:
-    return ink[_ink_box(ink)]
+    rows, columns = _ink_box(ink)
+    return ink[rows, columns]
 
 
 def _fitted(ink: Grey) -> Grey:
@@ -263,8 +274,8 @@ def _fitted(ink: Grey) -> Grey:
     height, width = ink.shape
     scale = BOX / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = np.asarray(Image.fromarray(ink).resize(size, Image.Resampling.BICUBIC), np.float32)
-    return np.clip(small * (255 / small.max()), 0, 255)
+    small: Grey = np.asarray(Image.fromarray(ink).resize(size, Image.Resampling.BICUBIC))
+    return np.clip(small * (np.float32(255) / small.max()), 0, 255)
 
 
 def _placed(ink: Grey) -> Grey:

@@ -13,7 +13,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from mnist_bench import artifacts, data, environment, report
-from mnist_bench.config import Resume, RunConfig, as_plain, caveats, flatten, shown
+from mnist_bench.config import Match, Resume, RunConfig, as_plain, caveats, flatten, shown
 from mnist_bench.fingerprint import Identity, identify, matching_key, wanted_key
 from mnist_bench.startup import without_startup_noise
 
@@ -123,6 +123,9 @@ def _runs_before(store: "Store", config: RunConfig, identity: Identity) -> list[
     """Returns the runs that were made of this one before, newest first."""
     from mnist_bench import tracking
 
+    if config.sweep.match is Match.all:
+        # A cell may have hundreds of seeds, and each run that a search returns costs milliseconds.
+        return tracking.runs_of(store, "run_fp", identity.run_fp)
     wanted = wanted_key(config, identity)
     return [
         run

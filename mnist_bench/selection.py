@@ -176,6 +176,12 @@ class Source:
         except (OSError, ValueError, KeyError, zipfile.BadZipFile):
             return None
 
+    def why(self, sample: Sample) -> str:
+        """Returns why a run failed, in the words of its traceback where it has left one."""
+        kept = (self._file(sample, "traceback.txt") or b"").decode(errors="replace").strip()
+        said = kept.rpartition("\n")[2].partition(": ")[2]
+        return f"{sample.failure}: {shown(said, 400)}" if said else sample.failure
+
     def _file(self, sample: Sample, path: str) -> bytes | None:
         from mnist_bench import tracking
 
@@ -196,9 +202,10 @@ class Source:
         if name == "latest":
             found = self._search("", most=1)
         elif name.startswith("sweep:"):
-            found = self._search(
-                f"{_tag_key('mnist_bench.sweep_id')} LIKE '{_plain_id(name[6:])}%'", kind="sweep"
-            )
+            if not name[6:].isalnum():
+                raise ComparisonError(f"{shown(name)}: the id of a sweep is letters and digits")
+            key = _tag_key("mnist_bench.sweep_id")
+            found = self._search(f"{key} LIKE '{name[6:]}%'", kind="sweep")
         else:
             found = self._search(f"attributes.run_name = {_quoted(name)}", kind="%")
             if not found and name.isalnum():
@@ -213,6 +220,19 @@ class Source:
             choices = _choices(["latest", *newest] if newest else [])
             raise ComparisonError(f"{shown(name)}: there is no such run; {choices}")
         return found
+
+    def members(self, sweep_id: str) -> list[Sample]:
+        """Returns the newest run with a result, or else the newest, of each cell and seed.
+
+        Args:
+            sweep_id: Whole; the runs come in the order in which they were begun.
+        """
+        kept: dict[tuple[str, int], Sample] = {}
+        for sample in map(_sample, reversed(self._members(sweep_id))):
+            key = (sample.cell, sample.seed)
+            if not sample.failure or kept.get(key, sample).failure:
+                kept[key] = sample
+        return list(kept.values())
 
     def correct_predictions(self, sample: Sample) -> "NDArray[np.bool_] | None":
         """Returns for each test image whether a run classified it correctly; None if unknown."""
@@ -265,8 +285,7 @@ class Source:
 
     def _sweep(self, start: str) -> "list[StoredRun]":
         """Returns the runs of the sweep whose id starts like this; of the newest, if empty."""
-        sweep_id = self._sweep_record(start).tags["sweep_id"]
-        return self._search(f"{_tag_key(f'mnist_bench.sweep.{sweep_id}')} = '1'")
+        return self._members(self._sweep_record(start).tags["sweep_id"])
 
     def _sweep_record(self, start: str) -> "StoredRun":
         """Returns the newest record of the sweep whose id starts like this; of any, if empty."""
@@ -282,6 +301,9 @@ class Source:
                 f"{_choices(f'sweep:{i[:12]}' for i in found)}"
             )
         return next(sweep for sweep in sweeps if sweep.tags.get("sweep_id") == found[0])
+
+    def _members(self, sweep_id: str) -> "list[StoredRun]":
+        return self._search(f"{_tag_key(f'mnist_bench.sweep.{sweep_id}')} = '1'")
 
     def _experiment(self, name: str) -> "list[StoredRun]":
         from mnist_bench import tracking
@@ -509,12 +531,6 @@ def _tag_key(key: str) -> str:
     if "`" in key:
         raise ComparisonError(f"{shown(key)}: MLflow cannot search for a tag with ` in its name")
     return f"tags.`{key}`"
-
-
-def _plain_id(text: str) -> str:
-    if not text.isalnum():
-        raise ComparisonError(f"{shown(text)}: an id is letters and digits")
-    return text
 
 
 def _quoted(value: str) -> str:

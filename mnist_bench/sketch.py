@@ -45,10 +45,12 @@ def draw(title: str, curves: Mapping[str, Curve], width: int, height: int) -> st
             canvas.line(x0, y0, x1, y1, color=color)
         for epoch, value in curve:
             canvas.point(epoch, value, color=color, marker=name[0])
+    # Some fonts show the dots of an empty character of Braille.
+    lines = [line.replace("\u2800", " ").rstrip() for line in canvas.plot().splitlines()]
     at = {0: labels[0], height // 2: labels[1], height - 1: labels[2]}
     rows = [
         f"{at.get(number, ''):>{margin}} ┤{row}" if number in at else f"{'':>{margin}} │{row}"
-        for number, row in enumerate(canvas.plot().splitlines())
+        for number, row in enumerate(lines)
     ]
     legend = ", ".join(f"{name[0]} {name}" for name in curves)
     ends = f"epoch {first}" if first == last else f"epoch {first}{last:>{columns - 7}}"

@@ -5,7 +5,7 @@ import io
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -100,10 +100,11 @@ def _summary(report: SweepReport) -> Iterable[str]:
     equal = f" ({plural(ties, 'other cell')} just as good)" if ties else ""
     yield f"Best test accuracy: {_accuracy(best)}, {best.cell}{equal}."
     fastest = min(ranked, key=lambda s: s.epoch_seconds_median or math.inf)
-    yield (
-        f"Fastest: {_seconds(fastest)} an epoch with {_accuracy(fastest)}, {fastest.cell}; "
-        f"the best one takes {_seconds(best)}."
-    )
+    if fastest is not best:
+        yield (
+            f"Fastest: {_seconds(fastest)} an epoch with {_accuracy(fastest)}, {fastest.cell}; "
+            f"the best one takes {_seconds(best)}."
+        )
     for key in report.swept:
         own = [c for c in report.changes if c.key == key and c.value is not None]
         accuracy = [c for c in own if c.metric is ACCURACY]
@@ -119,10 +120,9 @@ def _summary(report: SweepReport) -> Iterable[str]:
         )
     if report.mistakes is not None:
         hard = report.mistakes
-        yield (
-            f"{len(hard.by_all)} of {hard.images:,} test images are wrong in all "
-            f"{plural(hard.runs, 'run')}, {hard.by_some:,} in at least one."
-        )
+        wrong = f"{len(hard.by_all):,} of {hard.images:,} test images are wrong"
+        several = f" in all {hard.runs} runs, {hard.by_some:,} in at least one"
+        yield f"{wrong}{several if hard.runs > 1 else ''}."
     if len(report.seeds) == 1:
         yield "All of this is from one seed, so how much of it is chance is not known."
     lost = len(report.failed) + len(report.missing)
@@ -203,10 +203,10 @@ def _times(report: SweepReport) -> str:
     if not ends:
         return f"{_date(min(starts))} UTC" if starts else ""
     spent = sum(run.metrics["total_seconds"] for run in report.finished)
-    return (
-        f"{_date(min(starts))} to {_date(max(ends))} UTC; "
-        f"{spent / 60:.1f} minutes inside the finished runs"
-    )
+    begun, ended = _date(min(starts)), _date(max(ends))
+    if begun[:10] == ended[:10]:
+        ended = ended[11:]
+    return f"{begun} to {ended} UTC; {spent / 60:.1f} minutes inside the finished runs"
 
 
 def _date(milliseconds: float) -> str:
@@ -252,7 +252,7 @@ def _standing(standing: Standing, rank: int, scale: tuple[float, float]) -> dict
 
 def _heat_maps(maps: Sequence[HeatMap]) -> list[dict[str, Any]]:
     found = [value for heat_map in maps for value, _ in heat_map.values.values()]
-    if not found:
+    if len(found) < 2:
         return []
     scale = (min(found), max(found))
     return [
@@ -365,7 +365,7 @@ def _interval(change: Change) -> str:
 
 def _tradeoff(report: SweepReport) -> dict[str, Any] | None:
     cells = [cell for cell in report.cells if cell.runs]
-    if not cells:
+    if len(cells) < 2:
         return None
     cell_points = [
         Point(
@@ -483,7 +483,7 @@ def _mistakes(mistakes: Mistakes | None) -> dict[str, Any] | None:
     }
 
 
-def _tiles(images: Sequence[HardImage], runs: int) -> list[Mapping[str, str]]:
+def _tiles(images: Sequence[HardImage], runs: int) -> list[dict[str, str]]:
     if not images:
         return []
     with np.load(MNIST_FILE, allow_pickle=False) as arrays:

@@ -292,16 +292,16 @@ def find_runs(
                 return found
 
 
-def newest_experiment(client: MlflowClient) -> str | None:
-    """Returns the id of the experiment that this program's newest run or sweep is in, if any.
+def newest_experiment(client: MlflowClient) -> str:
+    """Returns the name of the experiment of this program's newest run or sweep; empty for none.
 
     Raises:
         TrackingError: If the store cannot be read.
     """
-    ids = list(experiment_ids(client).values())
+    names = {id_: name for name, id_ in experiment_ids(client).items()}
     with _store_errors("the store"):
-        newest = client.search_runs(ids, f"tags.`{PREFIX}kind` LIKE '%'", max_results=1)
-    return str(newest[0].info.experiment_id) if newest else None
+        newest = client.search_runs(list(names), f"tags.`{PREFIX}kind` LIKE '%'", max_results=1)
+    return names[newest[0].info.experiment_id] if newest else ""
 
 
 def experiment_ids(client: MlflowClient) -> dict[str, str]:
@@ -359,7 +359,7 @@ def read_artifact(client: MlflowClient, artifacts: str, path: str) -> bytes | No
     """
     with tempfile.TemporaryDirectory() as folder:
         try:
-            repository = get_artifact_repository(artifacts, tracking_uri=client.tracking_uri)
+            repository: Any = get_artifact_repository(artifacts, tracking_uri=client.tracking_uri)
             return Path(repository.download_artifacts(path, folder)).read_bytes()
         except (MlflowException, OSError):
             return None

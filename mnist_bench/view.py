@@ -17,7 +17,6 @@ from mnist_bench.config import (
     PublishedConfig,
     Validation,
     caveats,
-    shown,
 )
 from mnist_bench.images import Digit
 
@@ -53,9 +52,9 @@ def show_run(console: Console, source: "Source", run: "StoredRun") -> None:
 
 def show_sweep(console: Console, source: "Source", sweep: "StoredRun") -> None:
     """Prints one sweep: how it went, its leaderboard, and the runs that gave no result."""
-    runs = source.select(f"sweep:{sweep.tags['sweep_id']}").samples
+    runs = source.members(sweep.tags["sweep_id"])
     board: dict[str, list[Mapping[str, float]]] = {}
-    for run in reversed(runs):
+    for run in runs:
         results = board.setdefault(run.cell, [])
         if not run.failure:
             results.append(run.metrics)
@@ -66,7 +65,7 @@ def show_sweep(console: Console, source: "Source", sweep: "StoredRun") -> None:
         if sweep.metrics.get(f"runs_{word}")
     )
     facts = {
-        "sweep": sweep.tags["sweep_id"],
+        "sweep": _sweep(sweep),
         "state": STATES.get(sweep.status, sweep.status),
         "runs": counts,
     }
@@ -77,8 +76,9 @@ def show_sweep(console: Console, source: "Source", sweep: "StoredRun") -> None:
     for run in runs:
         if run.failure:
             terminal.say(console, f"no result: {run.name}: {run.failure}", "red")
-    newest = shown(runs[0].name)
-    terminal.say(console, f"One of its runs: python -m mnist_bench show '{newest}'")
+    if runs:
+        best = max(runs, key=lambda run: run.metrics.get("test_accuracy", 0.0))
+        terminal.say(console, f"The best of its runs: python -m mnist_bench show '{best.name}'")
 
 
 def show_digit(console: Console, digit: Digit, probabilities: "NDArray[np.float32]") -> None:
@@ -91,7 +91,8 @@ def show_digit(console: Console, digit: Digit, probabilities: "NDArray[np.float3
     """
     best = int(probabilities.argmax())
     terminal.say(console, f"{digit.name}: {best} ({probabilities[best]:.1%})", "bold")
-    terminal.say(console, f"  assumed: {'; '.join(digit.notes)}")
+    terminal.say(console, f"  assumed: {', '.join(digit.assumed)}")
+    terminal.say(console, f"  done: {', '.join(digit.done)}")
     table = Table.grid(padding=(0, 2))
     table.add_column(justify="right")
     table.add_column(justify="right")
@@ -124,9 +125,14 @@ def _state(source: "Source", run: "StoredRun") -> dict[str, str]:
         "state": STATES.get(run.status, run.status) + _why(source, run),
         "when": _when(run),
         "run": run.run_id,
-        "sweep": run.tags.get("sweep_id", ""),
+        "sweep": _sweep(run),
         "study": run.tags.get("study", ""),
     }
+
+
+def _sweep(run: "StoredRun") -> str:
+    """Returns the sweep that a run is of or is, as a selector; empty for none."""
+    return f"sweep:{run.tags['sweep_id'][:12]}" if "sweep_id" in run.tags else ""
 
 
 def _why(source: "Source", run: "StoredRun") -> str:
@@ -223,7 +229,7 @@ def _print_curves(console: Console, source: "Source", run: "StoredRun") -> None:
         }
         known = {name: curve for name, curve in curves.items() if curve}
         if not known:
-            terminal.say(console, f"No curve of {title}: no epoch was finished.")
+            terminal.say(console, f"No curve of {title}: no epoch gave a number.")
             continue
         console.print(Text.from_ansi(sketch.draw(title, known, width, CURVE_HEIGHT)))
         console.print()

@@ -59,8 +59,8 @@ def ui_command(port: int, tracking_uri: str | None, no_browser: bool) -> int:
             if not no_browser:
                 ui.open_browser(page)
             return 0
-        newest = tracking.newest_experiment(tracking.open_existing(uri))
-        route = f"#/experiments/{newest}/runs" if newest else "#/experiments"
+        client = tracking.open_existing(uri)
+        route = tracking.runs_page(client, tracking.newest_experiment(client))
         click.echo(f"Starting MLflow's server on {tracking.described(uri)}; about half a minute")
         with ui.serving(uri, port) as server:
             server.wait_until_it_answers()

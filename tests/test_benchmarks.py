@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks import kernels, peers, roofline, timing
-from benchmarks.contestants import work
+from benchmarks.contestants import keras_fit, ours, prepare, work
 from benchmarks.networks import NARROW, NETWORKS, STACKED, WIDE, Product
 
 ROWS = 60_000
@@ -173,6 +173,22 @@ def test_work_comes_back_as_it_was_written(tmp_path, capsys):
         "test_accuracy": 0.9,
         "compile_seconds": 0.0,
     }
+
+
+def test_ours_and_the_plain_script_do_the_same_work(tmp_path, capsys, monkeypatch):
+    folder, settings = str(tmp_path / "given"), [*NARROW.overrides, "train.epochs=2"]
+    settings += ["data.validation=none", "data.train_limit=600"]
+
+    def handed_back(contestant, *arguments):
+        monkeypatch.setattr("sys.argv", [contestant.__name__, *arguments])
+        contestant.main()
+        return json.loads(capsys.readouterr().out.splitlines()[-1])
+
+    monkeypatch.setattr("sys.argv", ["prepare", folder, *settings])
+    prepare.main()
+    results = {"ours": handed_back(ours, *settings), "stock fit": handed_back(keras_fit, folder)}
+    assert list(peers.unequal_work(NARROW.name, results)) == []
+    assert results["stock fit"]["train_loss"] == pytest.approx(results["ours"]["train_loss"], 1e-4)
 
 
 @pytest.mark.parametrize("benchmark", [peers, roofline])

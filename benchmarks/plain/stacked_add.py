@@ -43,4 +43,4 @@ for metric in ("accuracy", "loss"):
     plt.savefig(f"{metric}.png")
 
 print("first test image:", np.argmax(model.predict(x_test[:1])), "true:", y_test[0])
-print("test accuracy:", model.evaluate(x_test, y_test, verbose=2)[1])
+print("test accuracy:", model.evaluate(x_test, y_test, verbose=0)[1])

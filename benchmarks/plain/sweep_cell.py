@@ -30,4 +30,4 @@ model.fit(
     validation_data=(x_train[-10000:], y_train[-10000:]),
     verbose=2,
 )
-print("test accuracy:", model.evaluate(x_test, y_test, verbose=2)[1])
+print("test accuracy:", model.evaluate(x_test, y_test, verbose=0)[1])
