@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -82,7 +83,8 @@ def go(
     """Runs seeds 0 and 1; returns the launcher, and no summaries if a run failed."""
     made = plan("grid=none", "seed=0,1", *arguments)
     launcher = Scripted(made.runs, store, runner)
-    sweep = Course(store, made, assess(made, []), workers, launcher, console)
+    folder = Path(store.uri.removeprefix("sqlite:///")).parent / store.experiment_id
+    sweep = Course(store, made, assess(made, []), workers, launcher, console, folder)
     try:
         return launcher, sweep.run()
     except SystemExit:
