@@ -275,7 +275,8 @@ def _fitted(ink: Grey) -> Grey:
     scale = BOX / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     small: Grey = np.asarray(Image.fromarray(ink).resize(size, Image.Resampling.BICUBIC))
-    return np.clip(small * (np.float32(255) / small.max()), 0, 255)
+    stretched: Grey = np.clip(small * (np.float32(255) / small.max()), 0, 255)
+    return stretched
 
 
 def _placed(ink: Grey) -> Grey:

@@ -132,6 +132,7 @@ class Source:
             return read_baseline(Path(selector))
         else:
             raise ComparisonError(f"{shown(selector)}: no such selector; there are: {SELECTORS}")
+        runs = list(filter(_is_known, runs))
         if not runs:
             raise ComparisonError(f"{shown(selector)}: no run matches; {self._what_there_is()}")
         self._artifacts |= {run.run_id: run.artifacts for run in runs}
@@ -228,7 +229,7 @@ class Source:
             sweep_id: Whole; the runs come in the order in which they were begun.
         """
         kept: dict[tuple[str, int], Sample] = {}
-        for sample in map(_sample, reversed(self._members(sweep_id))):
+        for sample in map(_sample, filter(_is_known, reversed(self._members(sweep_id)))):
             key = (sample.cell, sample.seed)
             if not sample.failure or kept.get(key, sample).failure:
                 kept[key] = sample
@@ -478,6 +479,14 @@ def _is_finite(value: Any) -> bool:
 
 def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is no number")
+
+
+def _is_known(run: "StoredRun") -> bool:
+    """Returns False for a run that was killed between its creation and its settings.
+
+    It trained nothing, and nothing tells which cell it is of; the next command runs it again.
+    """
+    return bool(run.params) or run.status not in ("RUNNING", "KILLED")
 
 
 def _sample(run: "StoredRun") -> Sample:

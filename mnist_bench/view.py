@@ -179,7 +179,8 @@ def _circumstances(run: "StoredRun") -> dict[str, str]:
 
 def _notes(run: "StoredRun", published: PublishedConfig | None) -> dict[str, str]:
     """Returns what has to be known to read the figures."""
-    notes = list(caveats(_data_config(run.params)).values())
+    # A run that was killed before its settings were recorded has none.
+    notes = list(caveats(_data_config(run.params)).values()) if run.params else []
     if run.tags.get("timing") == "shared":
         notes.append("other runs shared the machine, so its times say little")
     return {

@@ -45,13 +45,10 @@ def predict(arguments: Sequence[str]) -> int:
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
 def ui_command(port: int, tracking_uri: str | None, no_browser: bool) -> int:
     """Shows the runs in MLflow's UI, on this machine only, until Ctrl-C."""
-    from mnist_bench import ui
+    from mnist_bench import tracking, ui
 
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(TERMINATED))
     try:
-        ui.check_port(port)
-        from mnist_bench import tracking
-
         uri = tracking.absolute_uri(tracking_uri)
         if uri.startswith(("http://", "https://")):
             page = f"{tracking.described(uri).rstrip('/')}/#/experiments"
@@ -59,6 +56,7 @@ def ui_command(port: int, tracking_uri: str | None, no_browser: bool) -> int:
             if not no_browser:
                 ui.open_browser(page)
             return 0
+        ui.check_port(port)
         client = tracking.open_existing(uri)
         route = tracking.runs_page(client, tracking.newest_experiment(client))
         click.echo(f"Starting MLflow's server on {tracking.described(uri)}; about half a minute")
