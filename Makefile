@@ -37,9 +37,11 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Two at a time, a file each: much of a test is the start of a program, which uses one core.
+# Two at a time, a file each: much of a test is the start of a program, which uses one core. In the
+# order of names, since xdist would start with the files of many tests and end with those of the
+# longest.
 test: lint ## Run ruff, mypy and pytest
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 ui: setup ## Show the runs of this folder in MLflow's UI, on this machine only
 	@$(BIN)/python -m mnist_bench ui --port $(PORT)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -77,12 +78,13 @@ def console() -> Console:
 
 
 def go(
-    store: tracking.Store, console: Console, runner: Runner, *arguments: str
+    store: tracking.Store, console: Console, runner: Runner, *arguments: str, workers: int = 2
 ) -> tuple[Scripted, list[RunSummary] | None]:
-    """Runs seeds 0 and 1 in batches; returns the launcher, and no summaries if a run failed."""
+    """Runs seeds 0 and 1; returns the launcher, and no summaries if a run failed."""
     made = plan("grid=none", "seed=0,1", *arguments)
     launcher = Scripted(made.runs, store, runner)
-    sweep = Course(store, made, assess(made, []), 2, launcher, console)
+    folder = Path(store.uri.removeprefix("sqlite:///")).parent / store.experiment_id
+    sweep = Course(store, made, assess(made, []), workers, launcher, console, folder)
     try:
         return launcher, sweep.run()
     except SystemExit:
@@ -140,6 +142,31 @@ def test_a_failure_after_the_last_attempt_is_shown_once_and_soon(
     assert summaries is None
     assert len(launcher.attempts) == 3
     assert console.export_text().count("] sequential_list 128 adam b32 s0  FAILED error") == 1
+
+
+def all_fail(run: PlannedRun, recorder: tracking.RunRecorder, attempt: int) -> None:
+    recorder.end("error", {})
+
+
+@pytest.mark.parametrize(
+    ("setting", "workers", "said"),
+    [
+        ("sweep.on_error=stop", 0, "4 runs: 1 failed, 3 missing"),
+        ("sweep.on_error=stop", 2, "4 runs: 2 failed, 2 missing"),  # what was under way
+        ("sweep.max_failures=2", 0, "4 runs: 2 failed, 2 missing"),
+        ("sweep.max_failures=3", 2, "4 runs: 4 failed"),
+        ("sweep.on_error=continue", 0, "4 runs: 4 failed"),
+        ("sweep.on_error=continue", 2, "4 runs: 4 failed"),
+    ],
+)
+def test_a_sweep_may_stop_at_a_number_of_failures(
+    store: tracking.Store, console: Console, setting: str, workers: int, said: str
+) -> None:
+    _, summaries = go(store, console, all_fail, "seed=0,1,2,3", setting, workers=workers)
+    assert summaries is None
+    assert said in console.export_text()
+    [status] = parents(store).values()
+    assert status == "FAILED"
 
 
 def test_only_failures_count_as_attempts(store: tracking.Store, console: Console) -> None:
