@@ -186,7 +186,7 @@ def test_any_failure_is_shown_as_it_is(text: str) -> None:
     page = Tables(failed)
     assert page.rows == [["", "this run"], ["a_b 1-2", "seed 3"], ["failed", shown]]
     assert page.others == ["strong", "strong", "strong", "a"]
-    assert page.outside.split() == "Note: it was odd. Artifacts: traceback.txt".split()
+    assert " ".join(page.outside.split()) == "Note: it was odd. Artifacts: traceback.txt"
     sweep = Tables(sweep_page(leaderboard({"c": [metrics(0.5)]}), {"run s0": text}, ["run s1"], {}))
     assert sweep.rows[2:] == [["failed", "why"], ["run s0", shown], ["missing"], ["run s1"]]
     assert sweep.others == []
@@ -233,7 +233,9 @@ def test_the_page_of_a_run() -> None:
         ["parameters", "795,010", "795,010"],
         ["seconds an epoch (median of epochs 2..)", "1.235", "11 to 12.5, on another machine"],
     ]
-    headline = "test accuracy 0.9812 (published: 0.9801) · train accuracy 0.9955 (published: 0.9960)"
+    headline = (
+        "test accuracy 0.9812 (published: 0.9801) · train accuracy 0.9955 (published: 0.9960)"
+    )
     assert page.outside.startswith(headline)
     assert "Note: the test set served as validation set." in page.outside
     assert "Note: pixels end in [0, 1.133]." in page.outside
