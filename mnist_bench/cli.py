@@ -9,9 +9,10 @@ import signal
 import sys
 import textwrap
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 from mnist_bench.config import (
@@ -35,6 +36,15 @@ REFUSED = 2
 FAILED = 1
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
+
+COMMANDS = {
+    "compare": "mnist_bench.compare_cli:main",
+    "report": "mnist_bench.report_cli:main",
+    "ui": "mnist_bench.view_cli:ui",
+    "show": "mnist_bench.view_cli:show",
+    "predict": "mnist_bench.view_cli:predict",
+}
+"""What there is beside training -> where it is; it takes its arguments and returns an exit code."""
 
 FLAGS = (
     *("--multirun", "-m", "--run", "-r", "--cfg", "-c", "--package", "-p", "--resolve"),
@@ -61,8 +71,11 @@ mnist_bench: trains MNIST networks, keeps every run in MLflow, and compares them
   python -m mnist_bench -m [KEY=A,B ...]      sweep: train every combination
   python -m mnist_bench -m --dry-run          print what a sweep would train
   python -m mnist_bench +experiment=NAME      run a study from experiments/
-  python -m mnist_bench compare BASE [CAND]   judge runs against others (compare --help)
-  mlflow ui                                   look at the runs (in this folder)
+  python -m mnist_bench compare BASE [CAND]   judge runs against others
+  python -m mnist_bench report [SWEEP]        write what a sweep showed as one HTML file
+  python -m mnist_bench ui                    look at the runs in the browser
+  python -m mnist_bench show RUN              look at one run, or a sweep, here
+  python -m mnist_bench predict RUN IMAGE...  read digits from image files with a run's model
 
 Groups (GROUP=NAME):
 {groups}
@@ -92,16 +105,15 @@ Examples:
 
 Exit codes: 0 done, 1 a run failed, 2 refused before anything was trained, 130 interrupted,
 143 terminated. A sweep that was cut off goes on with the same command.
-More: --cfg job (the configuration, not run), --hydra-help (Hydra's own flags)."""
+More: COMMAND --help, --cfg job (the configuration, not run), --hydra-help (Hydra's own flags)."""
 
 
 def main() -> int:
     """Runs the command line and returns the exit code."""
     arguments = sys.argv[1:]
-    if arguments[:1] == ["compare"]:
-        from mnist_bench import compare_cli
-
-        return compare_cli.main(arguments[1:])
+    if arguments and arguments[0] in COMMANDS:
+        command: Callable[[Sequence[str]], int] = resolve_name(COMMANDS[arguments[0]])
+        return command(arguments[1:])
     if {"-h", "--help"} & set(arguments):
         print(_help())
         return 0

@@ -2,14 +2,13 @@
 
 import json
 import math
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from mnist_bench import compare_report
+from mnist_bench import commands, compare_report
 from mnist_bench.compare import (
     DEFAULT_FAIL_ON,
     REFUSED,
@@ -71,25 +70,7 @@ FORMATS: dict[str, tuple[str, Callable[[Comparison], str]]] = {
 
 def main(arguments: Sequence[str]) -> int:
     """Runs the command and returns its exit code."""
-    try:
-        code = command.main(list(arguments), prog_name="mnist_bench compare", standalone_mode=False)
-    except click.exceptions.Abort:
-        return 130
-    except (click.ClickException, ComparisonError) as error:
-        said = error.format_message() if isinstance(error, click.ClickException) else str(error)
-        return _refuse(said)
-    except RuntimeError as error:
-        # Only what came as far as the store has it loaded, and its error with it.
-        tracking = sys.modules.get("mnist_bench.tracking")
-        if tracking is None or not isinstance(error, tracking.TrackingError):
-            raise
-        return _refuse(str(error))
-    return code if isinstance(code, int) else 0
-
-
-def _refuse(said: str) -> int:
-    click.echo(f"refused: {shown(said, 2_000)}", err=True)
-    return REFUSED
+    return commands.run(command, "compare", arguments)
 
 
 @click.command(
@@ -212,7 +193,7 @@ def command(  # noqa: PLR0913, PLR0917 - a parameter an option
     if log_to_mlflow:
         _log(source, comparison)
     if comparison.exit_code == REFUSED:
-        return _refuse("; ".join(comparison.reasons))
+        return commands.refuse("; ".join(comparison.reasons))
     return comparison.exit_code
 
 

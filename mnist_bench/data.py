@@ -47,7 +47,7 @@ IDX_FILES = {
 
 # What gzip, zipfile and NumPy's header parser raise on broken bytes (found by fuzzing and reading).
 # A long list, but not `Exception`: a mistake of ours, such as an AttributeError, must stay one.
-_BROKEN = (
+BROKEN = (
     OSError,
     EOFError,
     ValueError,
@@ -419,7 +419,7 @@ def _reading(problem: str, advice: str) -> Iterator[None]:
         yield
     except DataError:
         raise
-    except _BROKEN as error:
+    except BROKEN as error:
         raise DataError(f"{problem} ({_reason(error)}); {advice}") from error
 
 

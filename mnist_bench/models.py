@@ -1,11 +1,13 @@
 """One dense network, written in the four styles that Keras offers."""
 
+import zipfile
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from mnist_bench.config import ModelConfig, Style
+from mnist_bench.config import ModelConfig, Style, shown
 
 INPUT_SHAPE = (28, 28)
 CLASSES = 10
@@ -90,6 +92,26 @@ def portable(model: keras.Model) -> keras.Model:
     that one is turned into its functional equivalent; the other styles are portable as they are.
     """
     return _functional(model.stack) if isinstance(model, DenseNetwork) else model
+
+
+class ModelError(ValueError):
+    """A model file that cannot be used; the message is one line."""
+
+
+def load(path: Path) -> keras.Model:
+    """Returns a model that was saved as a `.keras` file, without running any code in it.
+
+    Raises:
+        ModelError: If it cannot be read, holds code, or is no network for images of digits.
+    """
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
+        raise ModelError(f"the model cannot be loaded: {shown(error)}") from error
+    shapes = (model.input_shape, model.output_shape)
+    if shapes != ((None, *INPUT_SHAPE), (None, CLASSES)):
+        raise ModelError(f"the model is no network for images of digits, but {shapes}")
+    return model
 
 
 def _subclass(layers: list[keras.Layer]) -> keras.Model:

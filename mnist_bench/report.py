@@ -56,21 +56,26 @@ def run_page(
         notes: Sentences on what is unusual about it.
         links: Path of an artifact -> its address.
     """
-    theirs = _published_metrics(published)
     header = ["", "this run"] + (["published"] if published else [])
     rows = [[f"**{cell}**", f"seed {seed}"] + ([_verbatim(published.source)] if published else [])]
-    for key, (name, form) in RUN_PAGE_METRICS.items():
-        if key not in metrics:
-            continue
-        row = [name, format(metrics[key], form)]
-        rows.append(row + ([theirs.get(key, "")] if published else []))
+    rows += [row[: len(header)] for row in result_rows(metrics, published)]
     # MLflow shows the first few lines until the description is unfolded.
     parts = [
-        _headline(metrics, theirs),
+        _headline(metrics, _published_metrics(published)),
         *_remarks(notes, links),
         _table(header, rows),
     ]
     return "\n\n".join(parts)
+
+
+def result_rows(metrics: Mapping[str, float], published: PublishedConfig | None) -> list[list[str]]:
+    """Returns what people read of a run's metrics: rows of name, value and published value."""
+    theirs = _published_metrics(published)
+    return [
+        [name, format(metrics[key], form), theirs.get(key, "")]
+        for key, (name, form) in RUN_PAGE_METRICS.items()
+        if key in metrics
+    ]
 
 
 def failed_run_page(
@@ -226,7 +231,7 @@ def _first(rows: Sequence[Sequence[str]]) -> list[Sequence[str]]:
     return [*rows[:SHOWN_ROWS], *([rest] if rest else [])]
 
 
-SWEEP_FILES = ("leaderboard.csv", "plan.csv")
+SWEEP_FILES = ("report.html", "leaderboard.csv", "plan.csv")
 SHOWN_ROWS = 16
 """Rows of a table of a sweep's page: a description holds 8,000 characters."""
 

@@ -1,22 +1,21 @@
 """One run: load the data, train, record. Here, and only here, TensorFlow and MLflow meet."""
 
 import gc
-import os
-import re
 import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from mnist_bench import artifacts, data, environment, report
-from mnist_bench.config import Resume, RunConfig, as_plain, caveats, flatten, shown
-from mnist_bench.fingerprint import Identity, identify
+from mnist_bench.config import Match, Resume, RunConfig, as_plain, caveats, flatten, shown
+from mnist_bench.fingerprint import Identity, identify, matching_key, wanted_key
+from mnist_bench.startup import without_startup_noise
 
 if TYPE_CHECKING:
     from mnist_bench.tracking import RunRecorder, Store, StoredRun
@@ -33,12 +32,6 @@ RESULT_METRICS = (
     "eval_seconds",
     "peak_memory_bytes",
 )
-STARTUP_NOISE = re.compile(
-    rb"All log messages before absl::InitializeLog"
-    rb"|^[IE]\d{4} .*(port|cudart_stub|cuda_platform|cuda_dnn|cuda_blas|cpu_feature_guard)\.cc"
-    rb"|^To enable the following instructions"
-)
-"""What TensorFlow writes at each start on a machine without a GPU, before it has a logger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +44,7 @@ class RunSummary:
         metrics: Final metrics, and those of the last epoch; only the latter if it failed.
         failure: Empty, or why it failed, in a line.
         stored: Whether it had been finished before, and was not trained again.
+        other_versions: Whether that was under other versions (`sweep.match=code`).
     """
 
     run_id: str
@@ -58,6 +52,7 @@ class RunSummary:
     metrics: dict[str, float]
     failure: str = ""
     stored: bool = False
+    other_versions: bool = False
 
 
 def execute(
@@ -90,11 +85,13 @@ def execute(
     claim = tracking.Claim(store, identity.run_fp)
     claim.take(wait=True)
     try:
-        before = tracking.runs_of(store, "run_fp", identity.run_fp)
+        before = _runs_before(store, config, identity)
         finished = next((run for run in before if run.is_reusable()), None)
         if finished is not None and config.sweep.resume is not Resume.off:
             membership = {"sweep_id": config.tracking.sweep_id, "study": config.study}
-            return take_stored(store, finished, **membership)
+            other_versions = finished.tags["run_fp"] != identity.run_fp
+            summary = take_stored(store, finished, **membership)
+            return replace(summary, other_versions=other_versions)
         tags = _tags(config, identity, before)
         recorder = tracking.RunRecorder(
             store, identity.name, tags, _params(config), _numbers(config)
@@ -122,33 +119,61 @@ def take_stored(
     return RunSummary(run.run_id, run.name, run.metrics, stored=True)
 
 
+def _runs_before(store: "Store", config: RunConfig, identity: Identity) -> list["StoredRun"]:
+    """Returns the runs that were made of this one before, newest first."""
+    from mnist_bench import tracking
+
+    if config.sweep.match is Match.all:
+        # A cell may have hundreds of seeds, and each run that a search returns costs milliseconds.
+        return tracking.runs_of(store, "run_fp", identity.run_fp)
+    wanted = wanted_key(config, identity)
+    return [
+        run
+        for run in tracking.runs_of(store, "cell_fp", identity.cell_fp)
+        if matching_key(run.tags, run.params.get("seed", ""), config.sweep.match) == wanted
+    ]
+
+
 def _train(record: "_Record", on_epoch: Callable[["Epoch"], None]) -> RunSummary:
     def after_epoch(epoch: "Epoch") -> None:
         record.epoch(epoch)
         on_epoch(epoch)
 
     try:
-        with _without_startup_noise():
+        with without_startup_noise():
             from mnist_bench import training
 
-            device = training.start_device()
+            record.device = training.start_device()
+        _set_aside_imports()
         # Imports are paid once a process; no run's total may depend on whether it was the first.
         began = time.perf_counter()
         try:
-            record.start(device)
-            result = training.train(record.config, record.dataset, after_epoch)
+            record.start()
+            result = training.train(
+                record.config, record.dataset, after_epoch, training.kept_programs()
+            )
             return record.result(result, began)
         except training.Diverged as error:
             return record.failure("diverged", error)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is recorded and reported
             return record.failure("error", error)
         finally:
-            # The programs and weights of a run hang in reference cycles, hundreds of megabytes.
+            # The weights of a run hang in reference cycles, up to hundreds of megabytes.
             training.forget_models()
             gc.collect()
     except BaseException:
         record.recorder.end("killed", {})
         raise
+
+
+@cache
+def _set_aside_imports() -> None:
+    """Lets the garbage collector leave out, once and for all, what is there for good.
+
+    TensorFlow and MLflow are a million objects; to go through them takes longer than a small epoch.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @dataclass(slots=True)
@@ -161,11 +186,11 @@ class _Record:
     dataset: data.Dataset
     recorder: "RunRecorder"
     epochs: list[dict[str, Any]] = field(default_factory=list)
+    device: str = ""
 
-    def start(self, device: str) -> None:
+    def start(self) -> None:
         """Records what the run works on, before it is trained."""
         self.recorder.log_dataset(self.dataset.name, self.dataset.digest, _shapes(self.dataset))
-        self.recorder.set_tag("mnist_bench.device", device)
 
     def epoch(self, epoch: "Epoch") -> None:
         """Records one epoch."""
@@ -208,7 +233,12 @@ class _Record:
             notes=list(caveats(self.config.data).values()),
             links={file: self.recorder.artifact_link(file) for file in files},
         )
-        self.recorder.finish(metrics, {"mlflow.note.content": page})
+        tags = {
+            "mlflow.note.content": page,
+            "mnist_bench.device": self.device,
+            "mnist_bench.compiled": "reused" if result.is_reused else "fresh",
+        }
+        self.recorder.finish(metrics, tags)
         return RunSummary(self.recorder.run_id, self.identity.name, {**last, **metrics})
 
     def failure(self, reason: str, error: Exception) -> RunSummary:
@@ -227,7 +257,7 @@ class _Record:
             notes=list(caveats(self.config.data).values()),
             links={file: self.recorder.artifact_link(file) for file in files},
         )
-        self.recorder.end(reason, {"mlflow.note.content": page})
+        self.recorder.end(reason, {"mlflow.note.content": page, "mnist_bench.device": self.device})
         return RunSummary(self.recorder.run_id, self.identity.name, {}, said)
 
     def _write_result(
@@ -263,7 +293,7 @@ def _tags(config: RunConfig, identity: Identity, before: Sequence["StoredRun"]) 
     Args:
         config: Its settings.
         identity: What it is.
-        before: Earlier runs of the same identity, newest first.
+        before: Earlier runs that were to be the same, newest first.
     """
     here = environment.describe()
     finished = any(run.is_reusable() for run in before)
@@ -273,7 +303,6 @@ def _tags(config: RunConfig, identity: Identity, before: Sequence["StoredRun"]) 
         "study": config.study or "",
         "sweep_id": config.tracking.sweep_id or "",
         "timing": config.tracking.timing.value,
-        "compiled": "fresh",
         "caveats": ",".join(caveats(config.data)),
         **here.versions,
         "cpu": here.cpu,
@@ -339,23 +368,3 @@ def _traceback(error: Exception) -> str:
 
 def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-@contextmanager
-def _without_startup_noise() -> Iterator[None]:
-    """Holds back what native code writes to standard error in a block, but for the known noise."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        finally:
-            sys.stderr.flush()
-            os.dup2(kept, 2)
-            os.close(kept)
-            held.seek(0)
-            for line in held:
-                if not STARTUP_NOISE.search(line):
-                    os.write(2, line)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mnist_bench.run import RunSummary
     from mnist_bench.training import Epoch
 
-WHERE_TO_LOOK = "Look at it with `mlflow ui` in this folder, or `make ui` in a checkout."
+WHERE_TO_LOOK = "Look at it with `python -m mnist_bench ui`, or `make ui` in a checkout."
 PLAIN_WIDTH = 1_000
 """Columns that a table may take in a file or a pipe: enough that nothing in it is wrapped."""
 
@@ -114,6 +114,8 @@ def show_run(console: Console, summary: "RunSummary") -> None:
         say(console, summary.name, "bold")
         if summary.stored:
             say(console, "Finished before, so not trained again (sweep.resume=off does).")
+        if summary.other_versions:
+            say(console, "sweep.match=code: it ran under other versions")
         console.print(result_table(summary.metrics, console.width))
     console.print()
     say(console, WHERE_TO_LOOK)

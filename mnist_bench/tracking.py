@@ -11,13 +11,12 @@ import re
 import sqlite3
 import tempfile
 import time
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -26,6 +25,7 @@ os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 
 import mlflow
+import mlflow.artifacts
 from filelock import FileLock, Timeout
 from mlflow.entities import (
     Dataset,
@@ -40,15 +40,13 @@ from mlflow.entities import (
 )
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.tracking import MlflowClient
 from mlflow.types import Schema, TensorSpec
 from sqlalchemy.exc import SQLAlchemyError
 
 from mnist_bench.environment import process_is_gone, this_process
 from mnist_bench.mlflow_view import runs_route, saved_views
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 Client = MlflowClient
 """What `open_existing` returns, by a name that needs no import of MLflow elsewhere."""
@@ -61,6 +59,10 @@ PAGE = 1_000
 """Runs that one search returns."""
 BATCH_LOSS_POINTS = 200
 """Most points of `batch_loss` an epoch."""
+HELD_BACK_SECONDS = 1.0
+"""Epochs that are shorter wait for each other, and go out in one request."""
+REQUEST_METRICS = 1_000
+"""Most values that MLflow takes at once."""
 
 EXPERIMENT_TAGS = {
     # Opens the experiment on its run table; MLflow 3 would show an empty page on language models.
@@ -199,6 +201,7 @@ class StoredRun:
         metrics: The last value of each.
         tags: Those of this program, without their prefix.
         parent_run_id: Of the sweep that it was started by; empty for none.
+        artifacts: Where its artifacts lie, as a URI.
     """
 
     run_id: str
@@ -209,6 +212,7 @@ class StoredRun:
     metrics: dict[str, float]
     tags: dict[str, str]
     parent_run_id: str
+    artifacts: str
 
     def is_reusable(self) -> bool:
         """Returns whether the run has a result: it ended well, completely, with finite figures.
@@ -259,7 +263,10 @@ def runs_if_any(uri: str | None, experiment: str) -> list[StoredRun]:
 
 
 def find_runs(
-    client: MlflowClient, experiment_ids: Sequence[str], filter_string: str = ""
+    client: MlflowClient,
+    experiment_ids: Sequence[str],
+    filter_string: str = "",
+    most: int | None = None,
 ) -> list[StoredRun]:
     """Returns all runs of some experiments that a filter of MLflow's lets through, newest first.
 
@@ -267,6 +274,7 @@ def find_runs(
         client: For the store.
         experiment_ids: Where to look.
         filter_string: In MLflow's language, e.g. `tags."mnist_bench.kind" = 'run'`.
+        most: How many to return, at least 1 and at most `PAGE`; all, if None.
 
     Raises:
         TrackingError: If MLflow refuses the filter or the store cannot be read.
@@ -276,12 +284,24 @@ def find_runs(
     with _store_errors("the store"):
         while True:
             page = client.search_runs(
-                list(experiment_ids), filter_string, max_results=PAGE, page_token=token
+                list(experiment_ids), filter_string, max_results=most or PAGE, page_token=token
             )
             found += map(_stored_run, page)
             token = page.token
-            if not token:
+            if not token or most is not None:
                 return found
+
+
+def newest_experiment(client: MlflowClient) -> str:
+    """Returns the name of the experiment of this program's newest run or sweep; empty for none.
+
+    Raises:
+        TrackingError: If the store cannot be read.
+    """
+    names = {id_: name for name, id_ in experiment_ids(client).items()}
+    with _store_errors("the store"):
+        newest = client.search_runs(list(names), f"tags.`{PREFIX}kind` LIKE '%'", max_results=1)
+    return names[newest[0].info.experiment_id] if newest else ""
 
 
 def experiment_ids(client: MlflowClient) -> dict[str, str]:
@@ -318,20 +338,72 @@ def runs_page(client: MlflowClient, experiment: str) -> str:
         return runs_route(found.experiment_id)
 
 
-def load_arrays(client: MlflowClient, run_id: str, path: str) -> dict[str, "NDArray[Any]"]:
-    """Returns the arrays of an `.npz` artifact of a run by name; none if there is no such file."""
-    import numpy as np
+def artifacts_of(client: MlflowClient, run_id: str) -> str:
+    """Returns where the artifacts of a run lie; empty if there is no such run.
 
+    It takes longer than to read them: of a run that was found it is known (`StoredRun`).
+    """
+    try:
+        return str(client.get_run(run_id).info.artifact_uri)
+    except MlflowException:
+        return ""
+
+
+def read_artifact(client: MlflowClient, artifacts: str, path: str) -> bytes | None:
+    """Returns an artifact; None if there is no such file.
+
+    Args:
+        client: For the store.
+        artifacts: Where the artifacts of the run lie.
+        path: Inside of that.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            repository: Any = get_artifact_repository(artifacts, tracking_uri=client.tracking_uri)
+            return Path(repository.download_artifacts(path, folder)).read_bytes()
+        except (MlflowException, OSError):
+            return None
+
+
+def load_text(client: MlflowClient, run_id: str, path: str) -> str:
+    """Returns a text artifact of a run; an empty one if there is no such file."""
     with tempfile.TemporaryDirectory() as folder:
         try:
             file = client.download_artifacts(run_id, path, folder)
         except (MlflowException, OSError):
-            return {}
-        try:
-            with np.load(file, allow_pickle=False) as arrays:
-                return dict(arrays)
-        except (OSError, ValueError, zipfile.BadZipFile):
-            return {}
+            return ""
+        return Path(file).read_text(encoding="utf-8", errors="replace")
+
+
+def load_curve(client: MlflowClient, run_id: str, key: str) -> list[tuple[int, float]]:
+    """Returns the values of a metric of a run as pairs of epoch and value, in order.
+
+    Raises:
+        TrackingError: If the store cannot be read.
+    """
+    with _store_errors("the store"):
+        return sorted((m.step, m.value) for m in client.get_metric_history(run_id, key))
+
+
+@contextmanager
+def logged_model(client: MlflowClient, run_id: str) -> Iterator[Path | None]:
+    """Lends a copy of the `.keras` file that a run logged as its model; None if it logged none.
+
+    Raises:
+        TrackingError: If the store cannot be read, or has lost the file.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        with _store_errors("the store"):
+            experiment_id = client.get_run(run_id).info.experiment_id
+            models = client.search_logged_models(
+                [experiment_id], f"source_run_id = '{run_id}'", max_results=1
+            )
+            file = models and mlflow.artifacts.download_artifacts(
+                artifact_uri=f"{models[0].artifact_location}/data/model.keras",
+                dst_path=folder,
+                tracking_uri=client.tracking_uri,
+            )
+        yield Path(file) if file else None
 
 
 def log_texts(client: MlflowClient, run_id: str, texts: Mapping[str, str]) -> None:
@@ -426,6 +498,7 @@ def _stored_run(run: Run) -> StoredRun:
             if key.startswith(PREFIX)
         },
         parent_run_id=run.data.tags.get("mlflow.parentRunId", ""),
+        artifacts=run.info.artifact_uri,
     )
 
 
@@ -436,7 +509,7 @@ def _store_errors(uri: str) -> Iterator[None]:
     except (MlflowException, SQLAlchemyError, ImportError, OSError, sqlite3.Error) as error:
         message = re.sub(r"\s+", " ", str(error))[:300]
         raise TrackingError(
-            f"tracking.uri: cannot use {_described(uri)}: {message}; "
+            f"tracking.uri: cannot use {described(uri)}: {message}; "
             f"give another one, e.g. tracking.uri={DEFAULT_URI}"
         ) from error
 
@@ -479,6 +552,8 @@ class RunRecorder:
     ) -> None:
         # Whoever makes a recorder holds the claim on the run's identity.
         self._store = store
+        self._waiting: list[Metric] = []
+        self._sent = time.perf_counter()
         self.clock = Clock()
         with stopwatch(self.clock):
             self.run_id = _create_run(store, name, tags, tags[f"{PREFIX}run_fp"])
@@ -516,7 +591,7 @@ class RunRecorder:
         step_losses: Sequence[float],
         examples: Sequence[int],
     ) -> None:
-        """Records one epoch in one request.
+        """Records one epoch, at once or with the next ones that end within a second.
 
         Args:
             number: The epoch, 1-based: the step of its metrics.
@@ -534,9 +609,12 @@ class RunRecorder:
             Metric("batch_loss", loss, now, (number - 1) * len(examples) + step)
             for step, loss in thin_losses(step_losses, examples, BATCH_LOSS_POINTS)
         ]
-        with stopwatch(self.clock):
-            heartbeat = RunTag(f"{PREFIX}heartbeat", str(now))
-            self._store.client.log_batch(self.run_id, metrics=rows, tags=[heartbeat])
+        self._waiting += rows
+        # Room is left for another epoch and the final metrics.
+        full = len(self._waiting) > REQUEST_METRICS - 2 * BATCH_LOSS_POINTS
+        if full or time.perf_counter() - self._sent > HELD_BACK_SECONDS:
+            with stopwatch(self.clock):
+                self._log(tags={f"{PREFIX}heartbeat": str(now)})
 
     def elder(self, run_fp: str) -> StoredRun | None:
         """Returns a living run of the same identity that was made before this one, if there is one.
@@ -559,11 +637,6 @@ class RunRecorder:
             and not _is_gone(self._store, run)
         ]
         return min(elders, key=lambda run: (run.start_ms, run.run_id), default=None)
-
-    def set_tag(self, key: str, value: str) -> None:
-        """Sets one tag."""
-        with stopwatch(self.clock):
-            self._store.client.set_tag(self.run_id, key, value)
 
     def log_artifacts(self, folder: Path) -> None:
         """Copies a folder's content to the run's artifacts."""
@@ -627,16 +700,18 @@ class RunRecorder:
         tags: Mapping[str, str] | None = None,
     ) -> None:
         now = _milliseconds()
+        rows = [
+            Metric(key, value, now, 0)
+            for key, value in (metrics or {}).items()
+            if math.isfinite(value)
+        ]
         self._store.client.log_batch(
             self.run_id,
-            metrics=[
-                Metric(key, value, now, 0)
-                for key, value in (metrics or {}).items()
-                if math.isfinite(value)
-            ],
+            metrics=self._waiting + rows,
             params=[Param(key, _as_text(value)) for key, value in (params or {}).items()],
             tags=[RunTag(key, value) for key, value in (tags or {}).items()],
         )
+        self._waiting, self._sent = [], time.perf_counter()
 
 
 class SweepRecorder:
@@ -781,7 +856,8 @@ def _use_write_ahead_log(path: Path) -> None:
         connection.close()
 
 
-def _described(uri: str) -> str:
+def described(uri: str) -> str:
+    """Returns a tracking URI without the credentials in it."""
     return re.sub(r"//[^/@]*@", "//", uri)
 
 

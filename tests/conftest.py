@@ -21,6 +21,11 @@ class Cli:
 
     folder: Path
 
+    @property
+    def uri(self) -> str:
+        """Of the store that its runs go to."""
+        return f"sqlite:///{self.folder}/mlflow.db"
+
     def __call__(
         self, *arguments: str, code: int | None = 0, **environment: str
     ) -> subprocess.CompletedProcess[str]:
@@ -38,7 +43,7 @@ class Cli:
         return done
 
     def runs(self, experiment: str = "mnist_bench") -> list[tracking.StoredRun]:
-        store = tracking.open_existing(f"sqlite:///{self.folder}/mlflow.db")
+        store = tracking.open_existing(self.uri)
         found = store.get_experiment_by_name(experiment)
         return tracking.find_runs(store, [found.experiment_id])
 

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -14,10 +13,7 @@ import pytest
 
 from benchmarks.soak import results, soak
 from mnist_bench import environment, tracking
-from tests.conftest import ENVIRONMENT
-
-QUICK = ("data.train_limit=300", "train.epochs=1", "train.batch_size=64", "model.hidden_units=[8]")
-ENDLESS = (*QUICK[:1], *QUICK[2:], "train.epochs=100000")
+from tests.programs import ENDLESS, QUICK, of_kind, running, trains, wait_for
 
 CRASHING = '''
 """Loaded by Python at its start: a run with 13 units dies, as by a fault in native code."""
@@ -33,57 +29,6 @@ def dies(record, *arguments):
 
 run._train = dies
 '''
-
-
-class Running(subprocess.Popen):
-    """The program, which writes to a file: a pipe that nobody reads would stop it."""
-
-    def __init__(self, cli, *arguments):
-        self.log = cli.folder / f"{time.monotonic_ns()}.log"
-        with self.log.open("wb") as log:
-            super().__init__(
-                [sys.executable, "-m", "mnist_bench", *arguments],
-                cwd=cli.folder,
-                env=ENVIRONMENT,
-                stdout=log,
-                stderr=log,
-            )
-
-    def output(self, seconds=60):
-        """What it wrote until it ended."""
-        self.wait(timeout=seconds)
-        return self.log.read_text()
-
-
-@contextmanager
-def running(cli, *arguments):
-    """The program, ended with the block whatever happens in it."""
-    process = Running(cli, *arguments)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
-def wait_for(cli, condition, seconds=60):
-    """Waits until a run of the store fulfils a condition, and returns it."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        runs = tracking.runs_if_any(f"sqlite:///{cli.folder}/mlflow.db", "mnist_bench")
-        found = [run for run in runs if run.tags["kind"] == "run" and condition(run)]
-        if found:
-            return found[0]
-        time.sleep(0.2)
-    raise AssertionError("it did not happen")
-
-
-def trains(run):
-    return run.status == "RUNNING" and "train_loss" in run.metrics
-
-
-def of_kind(cli, kind="run"):
-    return [run for run in cli.runs() if run.tags["kind"] == kind]
 
 
 def crashes(folder, number):
@@ -134,7 +79,7 @@ def test_4_a_signal_ends_everything_in_order(cli, number, code, sweep):
     ended = of_kind(cli)
     assert {r.status for r in cli.runs()} == {"KILLED"}
     assert ended[0].run_id == run.run_id
-    store = tracking.open_existing(f"sqlite:///{cli.folder}/mlflow.db")
+    store = tracking.open_existing(cli.uri)
     steps = [m.step for m in store.get_metric_history(run.run_id, "train_loss")]
     assert steps == list(range(1, len(steps) + 1))
     if sweep:
@@ -173,7 +118,7 @@ def test_5_two_repairers_end_a_stale_run_once(cli):
     with running(cli, *ENDLESS) as process:
         wait_for(cli, trains)
         process.kill()
-    store = tracking.open_store(f"sqlite:///{cli.folder}/mlflow.db", "mnist_bench")
+    store = tracking.open_store(cli.uri, "mnist_bench")
     with ThreadPoolExecutor(2) as pool:
         ended = list(pool.map(lambda _: tracking.end_stale(store), range(2)))
     assert sorted(map(len, ended)) == [0, 1]
