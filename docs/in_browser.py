@@ -1,18 +1,16 @@
 """MLflow's UI in a real browser, for the tests and for the screenshots of the docs."""
 
 import os
+import re
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.error import URLError
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -30,11 +28,11 @@ FLAGS = (
     "--disable-sync",
 )
 START_SECONDS = 180
-"""MLflow's server answers after some 10 s, or 45 s on a busy machine."""
+"""MLflow's server answers after some 15 s, or 60 s on a busy machine."""
 
 
-class Server:
-    """MLflow's server on the store of a folder, started at once and waited for when it is needed.
+class Ui:
+    """The command `ui` on the store of a folder, started at once and waited for when needed.
 
     Attributes:
         url: Where it answers, without a slash at the end.
@@ -46,43 +44,36 @@ class Server:
             port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
         self._log = log
-        command = [sys.executable, "-m", "mlflow", "server"]
-        command += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--workers", "1"]
-        command += ["--host", "127.0.0.1", "--port", str(port)]
+        command = [sys.executable, "-m", "mnist_bench", "ui", "--no-browser", "--port", str(port)]
         with log.open("wb") as output:
             self._process = subprocess.Popen(
-                command,
+                [*command, "--tracking-uri", f"sqlite:///{folder}/mlflow.db"],
                 cwd=log.parent,
-                env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
+                env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,
             )
 
-    def wait(self) -> None:
-        """Returns when the server answers.
+    def wait(self) -> str:
+        """Returns the address that the command tells people to open, when it answers there.
 
         Raises:
-            RuntimeError: If it ended or takes too long; with the end of what it said.
+            RuntimeError: If it ended or takes too long; with what it said.
         """
-        for _ in range(2 * START_SECONDS):
-            try:
-                with urllib.request.urlopen(f"{self.url}/health", timeout=5):
-                    return
-            except (URLError, TimeoutError, ConnectionError):
-                time.sleep(0.5)
+        for _ in range(5 * START_SECONDS):
+            said = self._log.read_text()
+            address = re.search(rf"^{self.url}/\S+$", said, re.MULTILINE)
+            if address is not None:
+                return address[0]
             if self._process.poll() is not None:
                 break
-        raise RuntimeError(f"MLflow's server does not answer: {self._log.read_text()[-2000:]}")
+            time.sleep(0.2)
+        raise RuntimeError(f"the command ui does not answer; it said: {said}")
 
     def stop(self) -> None:
-        """Ends the server and its workers, which do not end while a page is connected."""
-        os.killpg(self._process.pid, signal.SIGTERM)
-        try:
-            self._process.wait(timeout=3)
-        except subprocess.TimeoutExpired:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+        """Ends it, as a person's terminal does when it is closed."""
+        self._process.terminate()
+        self._process.wait(timeout=60)
 
 
 @contextmanager

@@ -38,8 +38,8 @@ SWEEP = (
 COMPARE = ("compare", "latest", "--by", "optimizer.name", "--format", "html")
 REPORT = ("report", "latest")
 WIDTH, HEIGHT = 1440, 810
-COLOURS = 64
-"""Of a picture: enough for a page, and a quarter of the bytes."""
+COLOURS = 256
+"""Of a picture: a third of the bytes, and what a colour says is still seen."""
 
 
 def run_program(folder: Path, *arguments: str) -> None:
@@ -59,25 +59,23 @@ class Shots:
 
     Attributes:
         browser: Chromium.
-        url: Of MLflow's server.
     """
 
     browser: "Browser"
-    url: str
 
     def take(
-        self, name: str, route: str, ready: str, before: "Callable[[Page], None] | None" = None
+        self, name: str, address: str, ready: str, before: "Callable[[Page], None] | None" = None
     ) -> None:
         """Takes a page of MLflow's UI.
 
         Args:
             name: Of the picture.
-            route: Of the page, relative to the UI's root.
+            address: Of the page.
             ready: What is on the page when it is complete, as CSS.
             before: What a person does before.
         """
         page = self._page(HEIGHT)
-        page.goto(f"{self.url}/{route}")
+        page.goto(address)
         in_browser.close_assistant(page)
         page.locator(ready).first.wait_for()
         if before is not None:
@@ -104,8 +102,15 @@ class Shots:
         page.context.close()
 
 
-def take_all(folder: Path, shots: Shots, reports: Path) -> None:
-    """Takes the pictures of a store."""
+def take_all(folder: Path, table: str, shots: Shots, reports: Path) -> None:
+    """Takes the pictures of a store.
+
+    Args:
+        folder: Where the store is.
+        table: What the command `ui` opens on it.
+        shots: Takes them.
+        reports: A folder for our own pages.
+    """
     client = tracking.open_existing(f"sqlite:///{folder}/mlflow.db")
     experiment = tracking.experiment_ids(client)["mnist_bench"]
     found = tracking.find_runs(client, [experiment])
@@ -114,17 +119,20 @@ def take_all(folder: Path, shots: Shots, reports: Path) -> None:
         (run for run in found if run.tags["kind"] == "run"),
         key=lambda run: run.metrics["test_accuracy"],
     )
-    table = tracking.runs_page(client, "mnist_bench")
-    page_of = f"#/experiments/{experiment}/runs"
+    root = table.partition("#")[0]
+    sweep_page, run_page = (
+        f"{root}{mlflow_view.run_route(experiment, r.run_id)}" for r in (sweep, best)
+    )
+    cells_table = table.replace(mlflow_view.RUNS, mlflow_view.CELLS)
+    mistakes = f"{root}{mlflow_view.run_route(experiment, best.run_id, 'images/mistakes.png')}"
     rows, points = ".ag-center-cols-container .ag-cell", ".scatterlayer .point"
 
     shots.take("run_table", table, rows, _hide_banner)
+    shots.take("run_cells", cells_table, rows, _hide_banner)
     shots.take("run_charts", f"{table}&compareRunsMode=CHART", points, _hide_banner)
-    cells = table.replace(mlflow_view.RUNS, mlflow_view.CELLS)
-    shots.take("run_cells", cells, rows, _hide_banner)
-    shots.take("run_page", f"{page_of}/{best.run_id}", "text=Show more", _unfold)
-    shots.take("run_mistakes", f"{page_of}/{best.run_id}/artifacts/images/mistakes.png", "main img")
-    shots.take("sweep_page", f"{page_of}/{sweep.run_id}", "text=Show more", _unfold)
+    shots.take("run_page", run_page, "text=Show more", _unfold)
+    shots.take("run_mistakes", mistakes, "main img", _hide_path)
+    shots.take("sweep_page", sweep_page, "text=Show more", _unfold)
 
     run_program(folder, *COMPARE, "--output", str(reports))
     shots.take_file("verdict", reports / "compare.html", HEIGHT)
@@ -134,6 +142,11 @@ def take_all(folder: Path, shots: Shots, reports: Path) -> None:
 
 def _hide_banner(page: "Page") -> None:
     page.get_by_role("button", name="Hide banner").click()
+
+
+def _hide_path(page: "Page") -> None:
+    # Of the folder on this machine.
+    page.get_by_text("Path: file").evaluate("e => { e.style.visibility = 'hidden'; }")
 
 
 def _unfold(page: "Page") -> None:
@@ -150,13 +163,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder = made if options.folder is None else options.folder.resolve()
         if options.folder is None:
             run_program(folder, *SWEEP)
-        server = in_browser.Server(folder, made / "server.log")
+        ui = in_browser.Ui(folder, made / "ui.log")
         try:
-            server.wait()
+            table = ui.wait()
             with in_browser.chromium() as browser:
-                take_all(folder, Shots(browser, server.url), made)
+                take_all(folder, table, Shots(browser), made)
         finally:
-            server.stop()
+            ui.stop()
     return 0
 
 

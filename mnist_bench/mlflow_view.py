@@ -8,9 +8,13 @@ does not know them shows its own default table, so nothing here is needed to rea
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 RUNS, CELLS, SWEEPS = (f"mnist_bench_{name}" for name in ("runs", "cells", "sweeps"))
 """The views, by the key that MLflow's address names them with."""
+
+_WORKFLOW = "workflowType=machine_learning"
+"""Else MLflow's pages are, at first, about language models."""
 
 WRITTEN_MS = 1_795_305_600_000
 """When these views were written (2026-11-22), since MLflow wants to know."""
@@ -20,10 +24,9 @@ AXES = ("model.style", "model.hidden_units", "optimizer.name", "train.batch_size
 
 # Columns, as MLflow's UI names them, and their widths in pixels, with room for their titles.
 _NAME = "attributes.`Run Name`"
-_RESULTS = {
-    "metrics.`test_accuracy`": 125,
+_FIRST = {"metrics.`test_accuracy`": 125, "metrics.`epoch_seconds_median`": 170}
+_MORE = {
     "metrics.`test_loss`": 95,
-    "metrics.`epoch_seconds_median`": 170,
     "metrics.`total_seconds`": 115,
     "metrics.`params_total`": 110,
 }
@@ -64,10 +67,19 @@ def runs_route(experiment_id: str, view: str = RUNS) -> str:
         experiment_id: MLflow's id.
         view: `RUNS`, `CELLS` or `SWEEPS`.
     """
-    # The workflow decides what MLflow's sidebar offers: by default, tools for language models.
-    return (
-        f"#/experiments/{experiment_id}/runs?workflowType=machine_learning&viewStateShareKey={view}"
-    )
+    return f"#/experiments/{experiment_id}/runs?{_WORKFLOW}&viewStateShareKey={view}"
+
+
+def run_route(experiment_id: str, run_id: str, artifact: str | None = None) -> str:
+    """Returns the address of a run's page, or of one of its artifacts, relative to the UI's root.
+
+    Args:
+        experiment_id: MLflow's id.
+        run_id: Likewise.
+        artifact: Its path.
+    """
+    path = "" if artifact is None else f"/artifacts/{quote(artifact)}"
+    return f"#/experiments/{experiment_id}/runs/{run_id}{path}?{_WORKFLOW}"
 
 
 def saved_views() -> dict[str, str]:
@@ -78,19 +90,21 @@ def saved_views() -> dict[str, str]:
         "groupBy": {"aggregateFunction": "average", "groupByKeys": [cell]},
         "searchFilter": "tags.`mnist_bench.kind` = 'run'",
     }
+    table = _FIRST | _SETTINGS | _MORE | _UNUSUAL
+    means = dict.fromkeys(_FIRST | _MORE, 175)
     every = (*_CHARTS, *_CHARTS_OF_RUNS)
     views = {
         RUNS: (
             "Runs, best first",
-            _state({_NAME: 250} | _RESULTS | _SETTINGS | _UNUSUAL, every) | best_first,
+            _state({_NAME: 250} | table, every) | best_first,
         ),
         CELLS: (
             "Cells, mean over seeds",
-            _state({_NAME: 420} | dict.fromkeys(_RESULTS, 175), _CHARTS) | best_first | by_cell,
+            _state({_NAME: 420} | means, _CHARTS) | best_first | by_cell,
         ),
         SWEEPS: (
             "Sweeps, newest first",
-            _state({_NAME: 280} | _COUNTS | _RESULTS | _SETTINGS | _UNUSUAL, every),
+            _state({_NAME: 280} | _COUNTS | table, every),
         ),
     }
     return {

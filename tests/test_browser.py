@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from docs import in_browser
-from mnist_bench import mlflow_view, tracking
+from mnist_bench import mlflow_view
 
 EXPECT_MS = 60_000
 """How long a page may take on a machine that is busy with other tests."""
@@ -35,15 +35,20 @@ COLUMNS = {
 
 @pytest.fixture(scope="module")
 def starting(trained, tmp_path_factory):
-    """MLflow's server on its way, while the tests that need none run."""
-    server = in_browser.Server(trained.folder, tmp_path_factory.mktemp("server") / "log")
-    yield server
-    server.stop()
+    """The command `ui` on its way, while the tests that need no server run."""
+    ui = in_browser.Ui(trained.folder, tmp_path_factory.mktemp("ui") / "log")
+    yield ui
+    ui.stop()
 
 
 @pytest.fixture(scope="module")
-def url(starting):
-    starting.wait()
+def table(starting):
+    """The address that `ui` opens."""
+    return starting.wait()
+
+
+@pytest.fixture(scope="module")
+def url(starting, table):
     return starting.url
 
 
@@ -68,17 +73,6 @@ def runs(trained):
     found = [run for run in trained.runs() if run.tags["kind"] == "run"]
     ranked = sorted(found, key=lambda run: -run.metrics["test_accuracy"])
     return {run.name: run for run in ranked}
-
-
-@pytest.fixture(scope="module")
-def client(trained):
-    return tracking.open_existing(f"sqlite:///{trained.folder}/mlflow.db")
-
-
-@pytest.fixture(scope="module")
-def table(url, client):
-    """The address of the run table."""
-    return f"{url}/{tracking.runs_page(client, 'mnist_bench')}"
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +182,8 @@ def test_sweeps_hold_their_runs(page, table, runs):
 
 def test_the_page_of_a_run_says_its_result_and_its_links_lead_to_figures(page, url, runs):
     name, run = next(iter(runs.items()))
-    page.goto(f"{url}/#/experiments/1/runs/{run.run_id}")
+    page.goto(f"{url}/{mlflow_view.run_route('1', run.run_id)}")
+    expect(page.get_by_role("link", name="Model registry")).to_be_visible()
     expect(page.get_by_role("heading", name=name)).to_be_visible()
     accuracy = f"{run.metrics['test_accuracy']:.4f}"
     expect(page.locator("p", has_text=f"test accuracy {accuracy}")).to_be_visible()
@@ -223,7 +218,7 @@ def test_two_runs_can_be_compared(page, table, runs):
 
 def test_a_sweep_keeps_its_report(page, url, trained):
     [sweep] = [run for run in trained.runs() if run.tags["kind"] == "sweep"]
-    page.goto(f"{url}/#/experiments/1/runs/{sweep.run_id}/artifacts/report.html")
+    page.goto(f"{url}/{mlflow_view.run_route('1', sweep.run_id, 'report.html')}")
     report = page.frame_locator("iframe")
     expect(report.get_by_role("heading").first).to_be_visible()
     expect(report.locator("table").first).to_be_visible()
