@@ -8,22 +8,25 @@ does not know them shows its own default table, so nothing here is needed to rea
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
-OPENED = "mnist_bench_runs"
-"""Key of the view that a person sees first."""
+RUNS, CELLS, SWEEPS = (f"mnist_bench_{name}" for name in ("runs", "cells", "sweeps"))
+"""The views, by the key that MLflow's address names them with."""
 
-_SHARED = "viewStateShareKey"
+_WORKFLOW = "workflowType=machine_learning"
+"""Else MLflow's pages are, at first, about language models."""
+
 WRITTEN_MS = 1_795_305_600_000
-"""When these views were written (2026-11-22), which MLflow shows in its menu."""
+"""When these views were written (2026-11-22), since MLflow wants to know."""
 
 AXES = ("model.style", "model.hidden_units", "optimizer.name", "train.batch_size")
 """Settings that sweeps vary most; MLflow's menu of columns adds any other."""
 
+# Columns, as MLflow's UI names them, and their widths in pixels, with room for their titles.
 _NAME = "attributes.`Run Name`"
-_RESULTS = {
-    "metrics.`test_accuracy`": 125,
+_FIRST = {"metrics.`test_accuracy`": 125, "metrics.`epoch_seconds_median`": 170}
+_MORE = {
     "metrics.`test_loss`": 95,
-    "metrics.`epoch_seconds_median`": 170,
     "metrics.`total_seconds`": 115,
     "metrics.`params_total`": 110,
 }
@@ -36,8 +39,6 @@ _SETTINGS = {
 }
 _UNUSUAL = {"tags.`mnist_bench.caveats`": 175, "tags.`mnist_bench.failure`": 160}
 _COUNTS = {f"metrics.`runs_{name}`": 105 for name in ("planned", "finished", "failed")}
-"""Columns, as MLflow's UI names them, and their widths in pixels, with room for their titles."""
-
 _OVERVIEW = "Overview"
 _TIME = {"key": "epoch_seconds_median", "type": "METRIC"}
 _WIDTH = {"key": "width", "type": "METRIC"}
@@ -47,6 +48,7 @@ _CHARTS = (
     {"type": "SCATTER", "xaxis": _TIME, "yaxis": _ACCURACY},
     {"type": "SCATTER", "xaxis": _WIDTH, "yaxis": _ACCURACY},
 )
+# Of settings that are text, which a group of runs does not have.
 _CHARTS_OF_RUNS = (
     {"type": "SCATTER", "xaxis": _STYLE, "yaxis": _TIME},
     {
@@ -56,18 +58,28 @@ _CHARTS_OF_RUNS = (
         "showAllRuns": True,
     },
 )
-"""Charts of settings as text, which a group of runs does not have."""
 
 
-def runs_route(experiment_id: str, view: str = OPENED) -> str:
+def runs_route(experiment_id: str, view: str = RUNS) -> str:
     """Returns the address of an experiment's run table in a saved view, relative to the UI's root.
 
     Args:
         experiment_id: MLflow's id.
-        view: The end of the key of one of `saved_views`.
+        view: `RUNS`, `CELLS` or `SWEEPS`.
     """
-    # The workflow decides what MLflow's sidebar offers: by default, tools for language models.
-    return f"#/experiments/{experiment_id}/runs?workflowType=machine_learning&{_SHARED}={view}"
+    return f"#/experiments/{experiment_id}/runs?{_WORKFLOW}&viewStateShareKey={view}"
+
+
+def run_route(experiment_id: str, run_id: str, artifact: str | None = None) -> str:
+    """Returns the address of a run's page, or of one of its artifacts, relative to the UI's root.
+
+    Args:
+        experiment_id: MLflow's id.
+        run_id: Likewise.
+        artifact: Its path.
+    """
+    path = "" if artifact is None else f"/artifacts/{quote(artifact)}"
+    return f"#/experiments/{experiment_id}/runs/{run_id}{path}?{_WORKFLOW}"
 
 
 def saved_views() -> dict[str, str]:
@@ -78,19 +90,21 @@ def saved_views() -> dict[str, str]:
         "groupBy": {"aggregateFunction": "average", "groupByKeys": [cell]},
         "searchFilter": "tags.`mnist_bench.kind` = 'run'",
     }
+    table = _FIRST | _SETTINGS | _MORE | _UNUSUAL
+    means = dict.fromkeys(_FIRST | _MORE, 175)
     every = (*_CHARTS, *_CHARTS_OF_RUNS)
     views = {
-        OPENED: (
+        RUNS: (
             "Runs, best first",
-            _state({_NAME: 250} | _RESULTS | _SETTINGS | _UNUSUAL, every) | best_first,
+            _state({_NAME: 250} | table, every) | best_first,
         ),
-        "mnist_bench_cells": (
+        CELLS: (
             "Cells, mean over seeds",
-            _state({_NAME: 420} | dict.fromkeys(_RESULTS, 175), _CHARTS) | best_first | by_cell,
+            _state({_NAME: 420} | means, _CHARTS) | best_first | by_cell,
         ),
-        "mnist_bench_sweeps": (
+        SWEEPS: (
             "Sweeps, newest first",
-            _state({_NAME: 280} | _COUNTS | _RESULTS | _SETTINGS | _UNUSUAL, every),
+            _state({_NAME: 280} | _COUNTS | table, every),
         ),
     }
     return {

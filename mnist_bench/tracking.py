@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 from uuid import uuid4
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -46,7 +45,7 @@ from mlflow.types import Schema, TensorSpec
 from sqlalchemy.exc import SQLAlchemyError
 
 from mnist_bench.environment import process_is_gone, this_process
-from mnist_bench.mlflow_view import runs_route, saved_views
+from mnist_bench.mlflow_view import run_route, runs_route, saved_views
 
 Client = MlflowClient
 """What `open_existing` returns, by a name that needs no import of MLflow elsewhere."""
@@ -688,7 +687,7 @@ class RunRecorder:
 
     def artifact_link(self, path: str) -> str:
         """Returns the address of an artifact inside the MLflow UI, relative to its root."""
-        return _link(self._store, self.run_id, path)
+        return run_route(self._store.experiment_id, self.run_id, path)
 
     def _end(self, status: int) -> None:
         self._store.client.set_terminated(self.run_id, RunStatus.to_string(status))
@@ -739,8 +738,9 @@ class SweepRecorder:
             runs: Name -> run id.
             files: Paths of artifacts of the sweep.
         """
-        return {name: _link(self._store, run_id) for name, run_id in runs.items()} | {
-            file: _link(self._store, self.run_id, file) for file in files
+        experiment_id = self._store.experiment_id
+        return {name: run_route(experiment_id, run_id) for name, run_id in runs.items()} | {
+            file: run_route(experiment_id, self.run_id, file) for file in files
         }
 
     def log_progress(self, counts: Mapping[str, float]) -> None:
@@ -759,11 +759,6 @@ class SweepRecorder:
         self._store.client.set_tag(self.run_id, "mlflow.note.content", page)
         self._store.client.set_terminated(self.run_id, status)
         self._claim.release()
-
-
-def _link(store: Store, run_id: str, artifact: str | None = None) -> str:
-    run = f"#/experiments/{store.experiment_id}/runs/{run_id}"
-    return run if artifact is None else f"{run}/artifacts/{quote(artifact)}"
 
 
 def _create_run(store: Store, name: str, tags: Mapping[str, str], claim: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mnist_bench import tracking
+from mnist_bench import mlflow_view, tracking
 
 STYLES = ("sequential_add", "sequential_list", "functional", "subclass")
 FINAL_METRICS = {
@@ -259,6 +259,30 @@ def test_eight_processes_may_make_the_store_together(tmp_path):
         check=True,
     )
     assert done.stdout.split() == ["1"] * 8, done.stderr
+
+
+def test_an_experiment_that_has_no_view_of_the_table_gets_ours(tmp_path):
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    store = tracking.open_store(uri, "mnist_bench")
+    views = sorted(mlflow_view.saved_views())
+    kept = {f"mlflow.sharedViewState.{key}": "mine" for key in ("theirs", mlflow_view.CELLS)}
+
+    def tags():
+        found = store.client.get_experiment(store.experiment_id).tags
+        return {key: found[key] for key in found if key.startswith("mlflow.sharedViewState.")}
+
+    assert sorted(tags()) == views
+    for key in views:
+        store.client.delete_experiment_tag(store.experiment_id, key)
+    for key, value in kept.items():
+        store.client.set_experiment_tag(store.experiment_id, key, value)
+    tracking.open_store(uri, "mnist_bench")
+    assert tags() == kept  # somebody edited one and deleted the others
+    [ours] = kept.keys() & set(views)
+    store.client.delete_experiment_tag(store.experiment_id, ours)
+    assert tracking.runs_page(store.client, "mnist_bench").endswith(mlflow_view.RUNS)
+    assert sorted(tags()) == sorted({*views, *kept})
+    assert tracking.runs_page(store.client, "other") == "#/experiments"
 
 
 @pytest.mark.parametrize("name", ["../../out", "a/b", "x" * 250, "<script>", "名前", "=cmd()"])
