@@ -1,6 +1,7 @@
 """The real program: in the background, to be signalled, and many commands in one process."""
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -14,6 +15,9 @@ from tests.conftest import ENVIRONMENT, Cli
 
 QUICK = ("data.train_limit=300", "train.epochs=1", "train.batch_size=64", "model.hidden_units=[8]")
 ENDLESS = (*QUICK[:1], *QUICK[2:], "train.epochs=100000")
+
+# A shell that runs the tests in the background may have them ignore Ctrl-C, and so their children.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ASK = """
 import contextlib, functools, io, json, sys
@@ -107,7 +111,7 @@ def running(cli: Cli, *arguments: str) -> Iterator[Running]:
 
 
 def wait_for(
-    cli: Cli, condition: Callable[[tracking.StoredRun], bool], seconds: float = 60
+    cli: Cli, condition: Callable[[tracking.StoredRun], bool], seconds: float = 120
 ) -> tracking.StoredRun:
     """Waits until a run of the store fulfils a condition, and returns it."""
     deadline = time.monotonic() + seconds

@@ -227,7 +227,7 @@ def test_help(tmp_path: Path) -> None:
         group: sorted(path.stem for path in folder.glob("*.yaml"))
         for group, folder in folders.items()
     }
-    for words in ("mlflow ui", "Exit codes: 0", "--cfg job", "+experiment=NAME"):
+    for words in ("mnist_bench ui", "Exit codes: 0", "--cfg job", "+experiment=NAME"):
         assert words in done.stdout
     # Each key that is named exists.
     keys = re.findall(r"\b(?:model|train|data|tracking|sweep)\.\w+", done.stdout)

@@ -82,7 +82,7 @@ def test_a_run_that_was_killed_is_trained_again_by_one_of_two_processes(cli):
     """Faults 1 and 5: without a lock, the run that was made first goes on."""
     command = (f"tracking.uri={cli.uri}", *LONGER)
     with running(cli, *command) as process:
-        killed = wait_for(cli, trains, 120)
+        killed = wait_for(cli, trains)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
     with running(cli, *command) as one, running(cli, *command) as other:
