@@ -64,7 +64,12 @@ class Shots:
     browser: "Browser"
 
     def take(
-        self, name: str, address: str, ready: str, before: "Callable[[Page], None] | None" = None
+        self,
+        name: str,
+        address: str,
+        ready: str,
+        before: "Callable[[Page], None] | None" = None,
+        height: int = HEIGHT,
     ) -> None:
         """Takes a page of MLflow's UI.
 
@@ -73,8 +78,9 @@ class Shots:
             address: Of the page.
             ready: What is on the page when it is complete, as CSS.
             before: What a person does before.
+            height: Of the picture, in pixels.
         """
-        page = self._page(HEIGHT)
+        page = self._page(height)
         page.goto(address)
         in_browser.close_assistant(page)
         page.locator(ready).first.wait_for()
@@ -129,7 +135,7 @@ def take_all(folder: Path, table: str, shots: Shots, reports: Path) -> None:
 
     shots.take("run_table", table, rows, _hide_banner)
     shots.take("run_cells", cells_table, rows, _hide_banner)
-    shots.take("run_charts", f"{table}&compareRunsMode=CHART", points, _hide_banner)
+    shots.take("run_charts", f"{table}&compareRunsMode=CHART", points, _hide_banner, 1_130)
     shots.take("run_page", run_page, "text=Show more", _unfold)
     shots.take("run_mistakes", mistakes, "main img", _hide_path)
     shots.take("sweep_page", sweep_page, "text=Show more", _unfold)

@@ -96,7 +96,7 @@ def saved_views() -> dict[str, str]:
     views = {
         RUNS: (
             "Runs, best first",
-            _state({_NAME: 250} | table, every) | best_first,
+            _state({_NAME: 285} | table, every) | best_first,
         ),
         CELLS: (
             "Cells, mean over seeds",
@@ -104,7 +104,7 @@ def saved_views() -> dict[str, str]:
         ),
         SWEEPS: (
             "Sweeps, newest first",
-            _state({_NAME: 280} | _COUNTS | table, every),
+            _state({_NAME: 310} | _COUNTS | table, every),
         ),
     }
     return {
