@@ -127,6 +127,8 @@ def test_the_summary_holds_ratios_to_ours_and_the_targets():
     ("theirs", "fault"),
     [
         (result([1.0, 1.0], losses=(0.2001, 0.0999)), None),
+        (result([1.0, 1.0], losses=(0.2, 0.104)), None),
+        (result([1.0, 1.0], losses=(0.208, 0.1)), "loss of epoch 1"),
         (result([1.0, 1.0], losses=(0.2, 0.11)), "loss of epoch 2"),
         (result([1.0, 1.0], losses=(float("nan"), 0.1)), "loss of epoch 1"),
         (result([1.0, 1.0], accuracy=0.95), "test accuracy is 0.9500, ours 0.9700"),
