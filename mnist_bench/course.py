@@ -268,7 +268,8 @@ class Course:
         from mnist_bench import sweep_page, sweep_report
 
         try:
-            material = sweep_report.gather(Source(self.store.uri), f"sweep:{self.plan.sweep_id}")
+            source = Source(self.store.uri, self.store.experiment)
+            material = sweep_report.gather(source, f"sweep:{self.plan.sweep_id}")
         except ComparisonError as error:  # it was cut off before its first run was recorded
             terminal.say(self.console, f"No report: {error}")
             return

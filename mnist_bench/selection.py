@@ -101,10 +101,16 @@ class Answers:
 
 
 class Source:
-    """Where selectors look: a store that is opened when the first of them needs it."""
+    """Where selectors look: a store that is opened when the first of them needs it.
 
-    def __init__(self, tracking_uri: str | None) -> None:
+    Args:
+        tracking_uri: As `tracking.uri` of a run.
+        experiment: The only one to look in; None for all.
+    """
+
+    def __init__(self, tracking_uri: str | None, experiment: str | None = None) -> None:
         self._uri = tracking_uri
+        self._experiment_name = experiment
         self._artifacts: dict[str, str] = {}  # run id -> where they lie
 
     def select(self, selector: str) -> Selection:
@@ -222,14 +228,14 @@ class Source:
             raise ComparisonError(f"{shown(name)}: there is no such run; {choices}")
         return found
 
-    def members(self, sweep_id: str) -> list[Sample]:
+    def members(self, sweep: "StoredRun") -> list[Sample]:
         """Returns the newest run with a result, or else the newest, of each cell and seed.
 
         Args:
-            sweep_id: Whole; the runs come in the order in which they were begun.
+            sweep: Its record; the runs come in the order in which they were begun.
         """
         kept: dict[tuple[str, int], Sample] = {}
-        for sample in map(_sample, filter(_is_known, reversed(self._members(sweep_id)))):
+        for sample in map(_sample, filter(_is_known, reversed(self._members(sweep)))):
             key = (sample.cell, sample.seed)
             if not sample.failure or kept.get(key, sample).failure:
                 kept[key] = sample
@@ -260,7 +266,9 @@ class Source:
         """Id by name."""
         from mnist_bench import tracking
 
-        return tracking.experiment_ids(self.client)
+        ids = tracking.experiment_ids(self.client)
+        only = self._experiment_name
+        return ids if only is None else {name: id_ for name, id_ in ids.items() if name == only}
 
     def _search(
         self, condition: str, kind: str = "run", most: int | None = None
@@ -286,7 +294,7 @@ class Source:
 
     def _sweep(self, start: str) -> "list[StoredRun]":
         """Returns the runs of the sweep whose id starts like this; of the newest, if empty."""
-        return self._members(self._sweep_record(start).tags["sweep_id"])
+        return self._members(self._sweep_record(start))
 
     def _sweep_record(self, start: str) -> "StoredRun":
         """Returns the newest record of the sweep whose id starts like this; of any, if empty."""
@@ -303,8 +311,13 @@ class Source:
             )
         return next(sweep for sweep in sweeps if sweep.tags.get("sweep_id") == found[0])
 
-    def _members(self, sweep_id: str) -> "list[StoredRun]":
-        return self._search(f"{_tag_key(f'mnist_bench.sweep.{sweep_id}')} = '1'")
+    def _members(self, sweep: "StoredRun") -> "list[StoredRun]":
+        from mnist_bench import tracking
+
+        # The same sweep has the same id in every experiment.
+        key = _tag_key(f"mnist_bench.sweep.{sweep.tags['sweep_id']}")
+        condition = f"{key} = '1' and tags.`mnist_bench.kind` = 'run'"
+        return tracking.find_runs(self.client, [sweep.experiment_id], condition)
 
     def _experiment(self, name: str) -> "list[StoredRun]":
         from mnist_bench import tracking

@@ -201,6 +201,7 @@ class StoredRun:
         tags: Those of this program, without their prefix.
         parent_run_id: Of the sweep that it was started by; empty for none.
         artifacts: Where its artifacts lie, as a URI.
+        experiment_id: MLflow's id of its experiment.
     """
 
     run_id: str
@@ -212,6 +213,7 @@ class StoredRun:
     tags: dict[str, str]
     parent_run_id: str
     artifacts: str
+    experiment_id: str
 
     def is_reusable(self) -> bool:
         """Returns whether the run has a result: it ended well, completely, with finite figures.
@@ -498,6 +500,7 @@ def _stored_run(run: Run) -> StoredRun:
         },
         parent_run_id=run.data.tags.get("mlflow.parentRunId", ""),
         artifacts=run.info.artifact_uri,
+        experiment_id=run.info.experiment_id,
     )
 
 

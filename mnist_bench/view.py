@@ -52,7 +52,7 @@ def show_run(console: Console, source: "Source", run: "StoredRun") -> None:
 
 def show_sweep(console: Console, source: "Source", sweep: "StoredRun") -> None:
     """Prints one sweep: how it went, its leaderboard, and the runs that gave no result."""
-    runs = source.members(sweep.tags["sweep_id"])
+    runs = source.members(sweep)
     board: dict[str, list[Mapping[str, float]]] = {}
     for run in runs:
         results = board.setdefault(run.cell, [])

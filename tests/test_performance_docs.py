@@ -140,7 +140,7 @@ def test_the_page_says_where_each_figure_comes_from():
 
 def test_seconds_by_what_they_went_to_add_up():
     metrics = {f"{name}_seconds": 1.0 for name in end_to_end.RECORDED}
-    runs = [StoredRun(str(n), "", "FINISHED", n, {}, metrics, {}, "", "") for n in range(4)]
+    runs = [StoredRun(str(n), "", "FINISHED", n, {}, metrics, {}, "", "", "") for n in range(4)]
     shares = end_to_end.shares(suite.Outcome(60.0, {"imports": 8.0, "other": 50.0}, runs))
     assert list(shares) == list(made.SPENT_ON)
     assert shares["imports"] == 2.0

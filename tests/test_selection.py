@@ -90,6 +90,18 @@ def seeds(selection):
     return sorted(sample.seed for sample in selection.samples)
 
 
+def test_a_sweep_is_that_of_one_experiment(tmp_path):
+    """The same sweep has the same id in every experiment."""
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    filler = Filler(uri)
+    for seed, experiment in ((6, "first"), (7, "second")):
+        parent = filler.sweep("cc", experiment=experiment)
+        filler.run(seed, parent=parent, sweep="cc", experiment=experiment)
+    assert seeds(Source(uri).select("latest")) == [7]
+    assert seeds(Source(uri).select("sweep:cc")) == [7]
+    assert seeds(Source(uri, "first").select("sweep:cc")) == [6]
+
+
 @pytest.mark.parametrize(
     ("selector", "expected"),
     [
