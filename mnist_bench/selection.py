@@ -156,6 +156,10 @@ class Source:
             return None
         return self._sweep_record("" if selector == "latest" else start.strip())
 
+    def keeps(self, selection: Selection) -> bool:
+        """Returns whether a selection came from the store: a baseline file has numbers alone."""
+        return all(sample.run_id in self._artifacts for sample in selection.samples)
+
     def planned(self, sweep: "StoredRun") -> list[str]:
         """Returns the names of all runs that a sweep planned; none if it was cut off before."""
         from mnist_bench import tracking

@@ -292,6 +292,8 @@ def gather(source: "Source", selector: str) -> Material:
     names = {sample.name for sample in selection.samples}
     planned = () if sweep is None else source.planned(sweep)
     label = selection.label if sweep is None else f"sweep:{sweep.tags['sweep_id'][:12]}"
+    if not source.keeps(selection):
+        return Material(label, selection.samples, missing=(), histories={}, answers={})
     with_result = [sample for sample in selection.samples if _has_result(sample)]
     return Material(
         label=label,

@@ -343,11 +343,18 @@ def artifacts_of(client: MlflowClient, run_id: str) -> str:
     """Returns where the artifacts of a run lie; empty if there is no such run.
 
     It takes longer than to read them: of a run that was found it is known (`StoredRun`).
+
+    Raises:
+        TrackingError: If the store cannot be read.
     """
-    try:
-        return str(client.get_run(run_id).info.artifact_uri)
-    except MlflowException:
-        return ""
+    with _store_errors("the store"):
+        try:
+            return str(client.get_run(run_id).info.artifact_uri)
+        except MlflowException as error:
+            # The second is what no id can look like; a baseline file may hold anything.
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return ""
+            raise
 
 
 def read_artifact(client: MlflowClient, artifacts: str, path: str) -> bytes | None:
@@ -355,25 +362,37 @@ def read_artifact(client: MlflowClient, artifacts: str, path: str) -> bytes | No
 
     Args:
         client: For the store.
-        artifacts: Where the artifacts of the run lie.
-        path: Inside of that.
+        artifacts: Where the artifacts of the run lie; empty for nowhere.
+        path: Inside of that, in no folder.
+
+    Raises:
+        TrackingError: If it is there and cannot be read, or the store cannot.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    if not artifacts:  # to MLflow that is the current folder
+        return None
+    with tempfile.TemporaryDirectory() as folder, _store_errors("the store"):
+        repository: Any = get_artifact_repository(artifacts, tracking_uri=client.tracking_uri)
         try:
-            repository: Any = get_artifact_repository(artifacts, tracking_uri=client.tracking_uri)
             return Path(repository.download_artifacts(path, folder)).read_bytes()
-        except (MlflowException, OSError):
+        except MlflowException:
+            # A server's 404 comes without a code of MLflow's, so the listing is what tells.
+            if path in {file.path for file in repository.list_artifacts(None)}:
+                raise
             return None
 
 
-def load_text(client: MlflowClient, run_id: str, path: str) -> str:
-    """Returns a text artifact of a run; an empty one if there is no such file."""
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            file = client.download_artifacts(run_id, path, folder)
-        except (MlflowException, OSError):
-            return ""
-        return Path(file).read_text(encoding="utf-8", errors="replace")
+def load_text(client: MlflowClient, artifacts: str, path: str) -> str:
+    """Returns a text artifact; an empty one if there is no such file.
+
+    Args:
+        client: For the store.
+        artifacts: Where the artifacts of the run lie.
+        path: Inside of that.
+
+    Raises:
+        TrackingError: If it is there and cannot be read, or the store cannot.
+    """
+    return (read_artifact(client, artifacts, path) or b"").decode(errors="replace")
 
 
 def load_curve(client: MlflowClient, run_id: str, key: str) -> list[tuple[int, float]]:

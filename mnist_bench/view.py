@@ -40,7 +40,7 @@ def show_run(console: Console, source: "Source", run: "StoredRun") -> None:
     """Prints one run: what it is, its result, and its curves."""
     from mnist_bench import tracking
 
-    published = _published(tracking.load_text(source.client, run.run_id, "config.yaml"))
+    published = _published(tracking.load_text(source.client, run.artifacts, "config.yaml"))
     terminal.say(console, run.name, "bold")
     console.print(_grid({**_state(source, run), **_circumstances(run), **_notes(run, published)}))
     console.print()
@@ -144,7 +144,7 @@ def _why(source: "Source", run: "StoredRun") -> str:
     if run.status == "FINISHED":
         return ", but incomplete"
     reason = run.tags.get("failure", "")
-    traced = tracking.load_text(source.client, run.run_id, "traceback.txt").splitlines()
+    traced = tracking.load_text(source.client, run.artifacts, "traceback.txt").splitlines()
     if traced:
         # Its last line is the exception: its class, with the module of that, and what it says.
         kind, _, said = traced[-1].partition(": ")

@@ -267,6 +267,7 @@ def stored_run(cell: str, compiled: str, seconds: float) -> StoredRun:
         metrics=dict.fromkeys(REQUIRED_METRICS, seconds),
         tags={**tags, "kind": "run", "complete": "1"},
         parent_run_id="",
+        artifacts="",
         experiment_id="",
     )
 

@@ -108,6 +108,8 @@ def test_artifacts_and_model_go_through_the_server(cli):
     assert files >= {"config.yaml", "history.csv", "predictions.npz"}
     path = Path(client.download_artifacts(finished.run_id, "history.csv", str(cli.folder)))
     assert len(path.read_text().splitlines()) == 151
+    assert tracking.read_artifact(client, finished.artifacts, "config.yaml")
+    assert tracking.read_artifact(client, finished.artifacts, "traceback.txt") is None
     [model] = client.search_logged_models([client.get_run(finished.run_id).info.experiment_id])
     assert model.status == "READY"
     assert not (cli.folder / "mlruns").exists()

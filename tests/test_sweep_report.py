@@ -18,7 +18,7 @@ from mnist_bench import report_cli, sweep_charts, sweep_report
 from mnist_bench.cli import COMMANDS
 from mnist_bench.config import shown
 from mnist_bench.data import MNIST_FILE
-from mnist_bench.selection import Answers, Source, ordered
+from mnist_bench.selection import Answers, Selection, Source, ordered, write_baseline
 from mnist_bench.sweep_page import file_name, page
 from mnist_bench.sweep_report import BATCH, OPTIMIZER, STYLE, WIDTH, Material, examine
 
@@ -397,6 +397,12 @@ def test_a_failure_is_told_in_the_words_of_its_traceback(tmp_path):
     client.set_terminated(run_id, "FAILED")
     (failed,) = sweep_report.gather(Source(uri), f"run:{run_id}").samples
     assert failed.failure == "diverged: the loss became nan"
+
+
+def test_the_report_of_a_baseline_file_needs_no_store(tmp_path):
+    write_baseline(tmp_path / "x.json", Selection("x", (run(), run(seed=1, failure="killed"))))
+    source = Source(f"sqlite:///{tmp_path}/none.db")
+    assert len(sweep_report.gather(source, str(tmp_path / "x.json")).samples) == 2
 
 
 def test_tensorflow_is_never_loaded(trained, tmp_path):

@@ -311,3 +311,19 @@ def test_runs_may_enter_the_same_dataset_at_the_same_moment(tmp_path):
             list(pool.map(enter, recorders, [f"{number:032x}"] * 8))
     for recorder in recorders:
         assert len(store.client.get_run(recorder.run_id).inputs.dataset_inputs) == 10
+
+
+def test_an_artifact_of_nowhere_is_no_file_of_the_current_folder(client, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "history.csv").write_text("epoch\n1\n")
+    for unknown in ("0" * 32, "no id at all"):
+        assert tracking.artifacts_of(client, unknown) == ""
+    assert tracking.read_artifact(client, "", "history.csv") is None
+
+
+def test_only_an_absent_artifact_is_none(client, tmp_path):
+    (tmp_path / "history.csv").mkdir()  # there, and cannot be read
+    (tmp_path / "history.csv" / "x").touch()
+    assert tracking.read_artifact(client, tmp_path.as_uri(), "plan.csv") is None
+    with pytest.raises(tracking.TrackingError):
+        tracking.read_artifact(client, tmp_path.as_uri(), "history.csv")
