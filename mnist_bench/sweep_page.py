@@ -100,7 +100,7 @@ def _summary(report: SweepReport) -> Iterable[str]:
     equal = f" ({plural(ties, 'other cell')} just as good)" if ties else ""
     yield f"Best test accuracy: {_accuracy(best)}, {best.cell}{equal}."
     fastest = min(ranked, key=lambda s: s.epoch_seconds_median or math.inf)
-    if fastest is not best:
+    if fastest is not best and report.times_compare:
         yield (
             f"Fastest: {_seconds(fastest)} an epoch with {_accuracy(fastest)}, {fastest.cell}; "
             f"the best one takes {_seconds(best)}."
@@ -113,11 +113,7 @@ def _summary(report: SweepReport) -> Iterable[str]:
             time = [c for c in own if c.metric is SECONDS and c.level == largest.level]
             yield f"{_title(key).capitalize()}: {_effect_sentence(largest, time)}."
     if report.style_control is not None:
-        control = report.style_control
-        yield (
-            f"Style: the {len(control.styles)} styles give the same to the last bit at "
-            f"{control.equal} of {control.points} points."
-        )
+        yield _style_sentence(report.style_control)
     if report.mistakes is not None:
         hard = report.mistakes
         wrong = f"{len(hard.by_all):,} of {hard.images:,} test images are wrong"
@@ -381,8 +377,6 @@ def _tradeoff(report: SweepReport) -> dict[str, Any] | None:
         for s in report.standings
         if s.test_accuracy is not None and s.half_width is not None
     }
-    alone = all(run.facts.get("timing") == "exclusive" for run in report.finished)
-    hosts = {run.facts.get("host_fp") for run in report.finished}
     return {
         "svg": drawing(
             charts.tradeoff(
@@ -399,7 +393,7 @@ def _tradeoff(report: SweepReport) -> dict[str, Any] | None:
             (drawing(charts.shape_key(place)), shown(side))
             for place, side in enumerate(sorted({point.side for point in cell_points}))
         ],
-        "comparable": alone and len(hosts) == 1,
+        "comparable": report.times_compare,
     }
 
 

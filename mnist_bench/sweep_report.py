@@ -240,6 +240,7 @@ class SweepReport:
         samples: The runs that count: one a cell and seed.
         missing: Names of runs that were planned and not begun.
         notices: What a reader has to know, a sentence each.
+        times_compare: Whether all runs with a result had one and the same machine to themselves.
         swept: The settings that vary -> their values, in order.
         standings: The leaderboard.
         changes: Effects of the swept settings.
@@ -255,6 +256,7 @@ class SweepReport:
     samples: tuple[Sample, ...]
     missing: tuple[str, ...]
     notices: tuple[str, ...]
+    times_compare: bool
     swept: Mapping[str, tuple[str, ...]]
     standings: tuple[report.Standing, ...]
     changes: tuple[Change, ...]
@@ -319,6 +321,7 @@ def examine(material: Material) -> SweepReport:
         samples=tuple(sample for samples in found.values() for sample in samples),
         missing=material.missing,
         notices=tuple(notices),
+        times_compare=times_compare([run for cell in cells for run in cell.runs]),
         swept=axes,
         standings=tuple(report.leaderboard({c.label: [r.metrics for r in c.runs] for c in cells})),
         changes=tuple(c for key in axes for c in changes(cells, key, axes)),
@@ -453,7 +456,7 @@ def _paired_scores(metric: Metric, pair: Pair) -> dict[int, tuple[float, float]]
     return {
         seed: (_score(metric, before[seed]), _score(metric, after[seed]))
         for seed in before.keys() & after.keys()
-        if metric.kind is not Kind.time or _times_compare(before[seed], after[seed])
+        if metric.kind is not Kind.time or times_compare([before[seed], after[seed]])
     }
 
 
@@ -461,7 +464,8 @@ def _score(metric: Metric, run: Sample) -> float:
     return float(metric.scale.scores(run.metrics[metric.name]))
 
 
-def _times_compare(*runs: Sample) -> bool:
+def times_compare(runs: Sequence[Sample]) -> bool:
+    """Returns whether all runs had one and the same machine to themselves, as far as is known."""
     alone = all(run.facts.get("timing") == "exclusive" for run in runs)
     return alone and len({run.facts.get("host_fp", run.run_id) for run in runs}) == 1
 

@@ -96,6 +96,27 @@ def test_times_count_only_alone_on_one_machine(facts):
     assert "no two runs were timed alone on one machine" in page(report)
 
 
+@pytest.mark.parametrize("facts", [{"timing": "shared"}, {"host_fp": "other"}, None])
+def test_the_fastest_is_named_only_where_times_compare(facts):
+    quick = run(batch="128", test_accuracy=0.9, epoch_seconds_median=0.1)
+    runs = [run(batch="32"), quick]
+    assert "Fastest" in page(examine(material(runs)))
+    if facts is None:  # two machines of which nothing is known are not one
+        unknown = {key: value for key, value in quick.facts.items() if key != "host_fp"}
+        runs = [replace(r, facts=unknown) for r in runs]
+    else:
+        runs[1] = replace(quick, facts=quick.facts | facts)
+    text = page(examine(material(runs)))
+    assert "Fastest" not in text
+    assert "so the times may not compare" in text
+
+
+def test_styles_without_a_common_point_prove_nothing():
+    text = page(examine(material([run(), run(style="subclass", width="[64]")])))
+    assert text.count("No two styles finished with all else equal.") == 2
+    assert "0 of 0" not in text
+
+
 def test_only_cells_that_differ_in_one_setting_are_compared():
     runs = [run(width="[16]", batch="32"), run(width="[64]", batch="128")]
     report = examine(material(runs))
