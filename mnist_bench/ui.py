@@ -14,8 +14,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
 
-import psutil
-
 HOST = "127.0.0.1"
 POLL_SECONDS = 0.3
 GRACE_SECONDS = 5
@@ -67,6 +65,7 @@ def serving(uri: str, port: int) -> Iterator["Server"]:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
+            start_new_session=True,  # a group of its own, which can be ended as one
         )
         try:
             yield Server(process, port, output)
@@ -138,27 +137,27 @@ def _answers(address: str) -> bool:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Ends a process and all that it started; those that do not hear are killed."""
+    """Ends a server with all its processes, also if the first of them is gone already."""
     # A second Ctrl-C must not leave half of them running.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        try:
-            family = [psutil.Process(process.pid)]
-            family += family[0].children(recursive=True)
-        except psutil.NoSuchProcess:
-            family = []
-        for each in family:
-            _tell(each, signal.SIGTERM)
-        _, deaf = psutil.wait_procs(family, timeout=GRACE_SECONDS)
-        for each in deaf:
-            _tell(each, signal.SIGKILL)
+        _tell(process.pid, signal.SIGTERM)
+        deadline = time.monotonic() + GRACE_SECONDS
+        # The first process is asked as well: until then it counts as one of the group.
+        while process.poll() is None or _tell(process.pid, 0):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(POLL_SECONDS)
+        _tell(process.pid, signal.SIGKILL)
         process.wait()
     finally:
         signal.signal(signal.SIGINT, before)
 
 
-def _tell(process: psutil.Process, number: int) -> None:
+def _tell(group: int, number: int) -> bool:
+    """Sends a signal to all processes of a group, 0 to none; returns whether there are any."""
     try:
-        process.send_signal(number)
-    except psutil.NoSuchProcess:
-        return  # it was faster
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return False
+    return True

@@ -10,7 +10,6 @@ import click
 from mnist_bench import commands
 
 FAILED = 1
-TERMINATED = 128 + signal.SIGTERM
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 run_argument = click.argument("name", metavar="RUN")
@@ -47,7 +46,8 @@ def ui_command(port: int, tracking_uri: str | None, no_browser: bool) -> int:
     """Shows the runs in MLflow's UI, on this machine only, until Ctrl-C."""
     from mnist_bench import tracking, ui
 
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(TERMINATED))
+    for ending in (signal.SIGTERM, signal.SIGHUP):  # the second is a terminal that was closed
+        signal.signal(ending, lambda number, frame: sys.exit(128 + number))
     try:
         uri = tracking.absolute_uri(tracking_uri)
         if uri.startswith(("http://", "https://")):
