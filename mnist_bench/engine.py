@@ -13,7 +13,6 @@ keeps the last ones for the runs of this process that differ in seed or data alo
 """
 
 import time
-from collections import OrderedDict
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -294,7 +293,10 @@ class FitEngine:
 
 
 class Programs:
-    """What a process keeps for its next runs: the last used programs, and the last used data.
+    """What a process keeps for its next runs: the first programs that fit, and the last used data.
+
+    A sweep goes through its cells in a cycle, seeds outermost: what was not used for the longest
+    time is what comes next, so a newcomer is what to drop.
 
     Args:
         limit_bytes: Of memory that all programs may take.
@@ -302,7 +304,7 @@ class Programs:
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
-        self._kept: OrderedDict[str, Program] = OrderedDict()
+        self._kept: dict[str, Program] = {}
         self._arrays: tuple[Images, Labels] | None = None
         self._tensors: tuple[Any, Any] | None = None
 
@@ -327,13 +329,14 @@ class Programs:
         return self._kept.pop(key, None)
 
     def keep(self, key: str, program: Program) -> None:
-        """Keeps a program, and drops those that were not used for the longest time."""
-        self._kept[key] = program
-        while self._kept and self._size() > self._limit_bytes:
-            self._kept.popitem(last=False)
+        """Keeps a program if there is room for it."""
+        size = sum(map(_kept_bytes, [*self._kept.values(), program]))
+        if size <= self._limit_bytes:
+            self._kept[key] = program
 
-    def _size(self) -> int:
-        return sum(PROGRAM_BYTES + program.variable_bytes() for program in self._kept.values())
+
+def _kept_bytes(program: Program) -> int:
+    return PROGRAM_BYTES + program.variable_bytes()
 
 
 def make_ready(model: keras.Model, optimizer: keras.Optimizer, **options: Any) -> keras.Model:
