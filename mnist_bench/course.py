@@ -20,7 +20,7 @@ from mnist_bench import report, terminal, tracking
 from mnist_bench.config import OnError, Timing, shown
 from mnist_bench.plan import Plan, PlannedRun, Prospect, State
 from mnist_bench.run import RunSummary, take_stored
-from mnist_bench.selection import ComparisonError, Source
+from mnist_bench.selection import Source
 
 WATCH_SECONDS = 5.0
 """How often a batch that runs in other processes is looked after."""
@@ -165,7 +165,11 @@ class Course:
 
         def watch() -> None:
             while not done.wait(WATCH_SECONDS):
-                for run_fp, summary in self._ended(runs).items():
+                try:
+                    ended = self._ended(runs)
+                except tracking.TrackingError:
+                    continue  # what is not seen now is at the next look
+                for run_fp, summary in ended.items():
                     if not self._is_to_be_retried(runs[run_fp], summary):
                         self._take(runs[run_fp], summary)
 
@@ -258,21 +262,25 @@ class Course:
         links = self.recorder.links(first_runs, report.SWEEP_FILES)
         self.recorder.end(status, report.sweep_page(board, failures, missing, links))
         terminal.show_sweep(self.console, board, list(self.summaries.values()), missing)
-        self._write_report()
+        if status == "KILLED":
+            command = f"python -m mnist_bench report sweep:{self.plan.sweep_id[:12]}"
+            terminal.say(self.console, f"Cut off, so no report; {command} writes it")
+        else:
+            self._write_report()
 
     def _write_report(self) -> None:
         """Writes what the sweep showed to its folder and to the parent run.
 
-        It comes after all else, so that a second interrupt costs nothing but the report.
+        It comes after all else, so that an interrupt costs nothing but the report.
         """
         from mnist_bench import sweep_page, sweep_report
 
-        try:
-            source = Source(self.store.uri, self.store.experiment)
-            material = sweep_report.gather(source, f"sweep:{self.plan.sweep_id}")
-        except ComparisonError as error:  # it was cut off before its first run was recorded
-            terminal.say(self.console, f"No report: {error}")
+        members = tracking.runs_of(self.store, f"sweep.{self.plan.sweep_id}", "1")
+        if not any(run.tags.get("kind") == "run" and run.params for run in members):
+            terminal.say(self.console, "No report: no run was recorded")
             return
+        source = Source(self.store.uri, self.store.experiment)
+        material = sweep_report.gather(source, f"sweep:{self.plan.sweep_id}")
         page = sweep_page.page(sweep_report.examine(material))
         path = self.folder / sweep_page.file_name(material.label)
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -204,3 +204,42 @@ def test_another_sweep_that_died_meanwhile_does_not_disturb(
     statuses = parents(store)
     assert statuses.pop("other") == "KILLED"
     assert list(statuses.values()) == ["FINISHED"]
+
+
+def test_an_interrupted_sweep_leaves_its_report_to_the_command(
+    store: tracking.Store, console: Console
+) -> None:
+    def interrupts(run: PlannedRun, recorder: tracking.RunRecorder, attempt: int) -> None:
+        finish(recorder)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        go(store, console, interrupts, workers=0)
+    said = console.export_text()
+    assert "python -m mnist_bench report sweep:" in said
+    assert "Report:" not in said
+    assert list(parents(store).values()) == ["KILLED"]
+
+
+def test_a_look_at_the_store_that_fails_is_not_the_last(
+    store: tracking.Store, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(course, "WATCH_SECONDS", LOOKS)
+    looks: list[str] = []
+    look = tracking.runs_of
+
+    def fails_at_first(*arguments: Any) -> list[tracking.StoredRun]:
+        looks.append(arguments[1])
+        if len(looks) == 1:
+            raise tracking.TrackingError("tracking.uri: cannot use the store: it is locked")
+        return look(*arguments)
+
+    def is_slow(run: PlannedRun, recorder: tracking.RunRecorder, attempt: int) -> None:
+        if run.config.seed == 1:
+            time.sleep(20 * LOOKS)
+            assert " s0 " in console.export_text(clear=False)
+        finish(recorder)
+
+    monkeypatch.setattr(tracking, "runs_of", fails_at_first)
+    _, summaries = go(store, console, is_slow)
+    assert summaries is not None
