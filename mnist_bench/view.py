@@ -76,9 +76,12 @@ def show_sweep(console: Console, source: "Source", sweep: "StoredRun") -> None:
     for run in runs:
         if run.failure:
             terminal.say(console, f"no result: {run.name}: {run.failure}", "red")
-    if runs:
-        best = max(runs, key=lambda run: run.metrics.get("test_accuracy", 0.0))
-        terminal.say(console, f"The best of its runs: python -m mnist_bench show '{best.name}'")
+    finished = [run for run in runs if not run.failure]
+    if finished:
+        best = max(finished, key=lambda run: run.metrics["test_accuracy"])
+        # By its id: a name may be that of a newer run too.
+        command = f"python -m mnist_bench show {best.run_id[:12]}"
+        terminal.say(console, f"The best of its runs: {command}")
 
 
 def show_digit(console: Console, digit: Digit, probabilities: "NDArray[np.float32]") -> None:
