@@ -259,8 +259,11 @@ def _heat_maps(maps: Sequence[HeatMap]) -> list[dict[str, Any]]:
                     [shown(width) for width in heat_map.widths],
                     [f"batch {batch}" for batch in heat_map.batches],
                     {
-                        (shown(width), f"batch {batch}"): (value, f"{100 * value:.2f} %")
-                        for (width, batch), (value, _) in heat_map.values.items()
+                        (shown(width), f"batch {batch}"): (
+                            value,
+                            f"{100 * value:.2f} %" + ("" if heat_map.alike else f", n {n}"),
+                        )
+                        for (width, batch), (value, n) in heat_map.values.items()
                     },
                     scale=scale,
                     title=f"Heat map of test accuracy by hidden widths and batch size, "
@@ -268,6 +271,7 @@ def _heat_maps(maps: Sequence[HeatMap]) -> list[dict[str, Any]]:
                 )
             ),
             "runs": ", ".join(map(str, sorted({n for _, n in heat_map.values.values()}))),
+            "alike": heat_map.alike,
         }
         for heat_map in maps
     ]

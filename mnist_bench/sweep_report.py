@@ -126,13 +126,15 @@ class HeatMap:
         optimizer: Its name.
         widths: As configured, in order.
         batches: Batch sizes, in order.
-        values: (width, batch size) -> mean over all its runs, and how many they are.
+        values: (width, batch size) -> mean over runs, and how many they are.
+        alike: Whether they are runs of the same settings of all else and seeds in all squares.
     """
 
     optimizer: str
     widths: tuple[str, ...]
     batches: tuple[str, ...]
     values: Mapping[tuple[str, str], tuple[float, int]]
+    alike: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -500,28 +502,35 @@ def _changes(metric: Metric, gains: tuple[object, object]) -> tuple[float, float
 
 
 def heat_maps(cells: Sequence[Cell]) -> list[HeatMap]:
-    """Returns the mean test accuracy over width and batch size, a map an optimizer."""
+    """Returns the mean test accuracy over width and batch size, a map an optimizer.
+
+    The mean is over the points, settings of all else with a seed, that every square of the map
+    has a result at; where there is none, over whatever each square has.
+    """
     widths, batches, optimizers = (
         tuple(ordered({cell.settings[key] for cell in cells if key in cell.settings}))
         for key in (WIDTH, BATCH, OPTIMIZER)
     )
-    accuracies: dict[tuple[str, str, str], list[float]] = defaultdict(list)
+    return [_heat_map(cells, optimizer, widths, batches) for optimizer in optimizers]
+
+
+def _heat_map(
+    cells: Sequence[Cell], optimizer: str, widths: tuple[str, ...], batches: tuple[str, ...]
+) -> HeatMap:
+    squares: dict[tuple[str, str], dict[object, float]] = defaultdict(dict)
     for cell in cells:
-        place = tuple(cell.settings.get(key, "") for key in (OPTIMIZER, WIDTH, BATCH))
-        accuracies[place[0], place[1], place[2]] += [r.metrics["test_accuracy"] for r in cell.runs]
-    return [
-        HeatMap(
-            optimizer,
-            widths,
-            batches,
-            {
-                (width, batch): (float(np.mean(found)), len(found))
-                for (name, width, batch), found in accuracies.items()
-                if name == optimizer and found
-            },
-        )
-        for optimizer in optimizers
-    ]
+        if cell.settings.get(OPTIMIZER) == optimizer and cell.runs:
+            square = squares[cell.settings.get(WIDTH, ""), cell.settings.get(BATCH, "")]
+            rest = {k: v for k, v in cell.settings.items() if k not in (WIDTH, BATCH)}
+            point = frozenset(rest.items()), cell.data_fp
+            square |= {(point, run.seed): run.metrics["test_accuracy"] for run in cell.runs}
+    common = set.intersection(*map(set, squares.values())) if squares else set()
+    found = {
+        place: [accuracy for point, accuracy in square.items() if point in common or not common]
+        for place, square in squares.items()
+    }
+    values = {place: (float(np.mean(known)), len(known)) for place, known in found.items()}
+    return HeatMap(optimizer, widths, batches, values, alike=bool(common))
 
 
 def _curves(cells: Sequence[Cell], histories: Mapping[str, "History"]) -> tuple[list[Curve], int]:

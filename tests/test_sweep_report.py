@@ -203,6 +203,16 @@ def test_failures_are_in_no_mean_and_listed():
     assert '<h1 class="fail">Sweep abc: 1 of 2 runs finished' in text
 
 
+def test_a_heat_map_is_over_what_all_its_squares_have():
+    wide = [run("subclass", "[64]", test_accuracy=0.9), run("functional", "[64]", failure="killed")]
+    runs = [run("subclass", test_accuracy=0.8), run("functional", test_accuracy=0.4), *wide]
+    (found,) = examine(material(runs)).heat_maps
+    assert dict(found.values) == {("[16]", "32"): (0.8, 1), ("[64]", "32"): (0.9, 1)}
+    text = page(examine(material([runs[1], wide[0]])))  # no style that both widths have
+    assert "40.00 %, n 1" in text
+    assert "do not have the same settings and seeds" in text
+
+
 def test_a_sweep_without_any_result_still_gives_a_page():
     text = page(examine(material([run(failure="diverged"), run(width="[64]", failure="killed")])))
     assert "No run has a result" in text
