@@ -138,26 +138,34 @@ def _answers(address: str) -> bool:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Ends a process and all that it started; those that do not hear are killed."""
+    """Ends a process and all that it started.
+
+    Those that serve are told and have some time; MLflow's own process, which only waits for them,
+    may hang when it is told (MLflow 3.17), and is killed.
+    """
     # A second Ctrl-C must not leave half of them running.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        try:
-            family = [psutil.Process(process.pid)]
-            family += family[0].children(recursive=True)
-        except psutil.NoSuchProcess:
-            family = []
-        for each in family:
-            _tell(each, signal.SIGTERM)
-        _, deaf = psutil.wait_procs(family, timeout=GRACE_SECONDS)
-        for each in deaf:
-            _tell(each, signal.SIGKILL)
+        told = _descendants(process)
+        for each in told:
+            _send(each, signal.SIGTERM)
+        psutil.wait_procs(told, timeout=GRACE_SECONDS)
+        for each in _descendants(process):
+            _send(each, signal.SIGKILL)
+        process.kill()
         process.wait()
     finally:
         signal.signal(signal.SIGINT, before)
 
 
-def _tell(process: psutil.Process, number: int) -> None:
+def _descendants(process: "subprocess.Popen[bytes]") -> list[psutil.Process]:
+    try:
+        return psutil.Process(process.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _send(process: psutil.Process, number: int) -> None:
     try:
         process.send_signal(number)
     except psutil.NoSuchProcess:
