@@ -101,7 +101,9 @@ def ends_by_itself(
             for run in runs_of(folder, experiment)
         )
         return False
-    assert code == 0, f"{experiment} ended with {code}"
+    if code != 0:
+        log = (folder / f"{experiment}.log").read_text(encoding="utf-8", errors="replace")
+        raise SystemExit(f"{experiment} ended with {code}, and these words:\n{log[-3000:]}")
     return True
 
 

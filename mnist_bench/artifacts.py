@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -145,8 +146,20 @@ def write_training_samples(
     folder: Path, images: NDArray[np.float32], labels: NDArray[np.int32]
 ) -> None:
     """Draws the first images that the model is trained on."""
-    figure = figures.training_samples(images[: figures.SHOWN], labels[: figures.SHOWN])
-    _save(figure, folder / "images/training_samples.png")
+    path = folder / "images/training_samples.png"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(
+        _samples_png(images[: figures.SHOWN].tobytes(), labels[: figures.SHOWN].tobytes())
+    )
+
+
+@lru_cache(maxsize=1)
+def _samples_png(images: bytes, labels: bytes) -> bytes:
+    """Returns the picture of float32 images and int32 labels, the same for all runs of a sweep."""
+    pixels = np.frombuffer(images, np.float32).reshape(-1, 28, 28)
+    file = io.BytesIO()
+    figures.save(figures.training_samples(pixels, np.frombuffer(labels, np.int32)), file)
+    return file.getvalue()
 
 
 def write_summary(folder: Path, model: Any, shapes: dict[str, tuple[int, ...]]) -> None:

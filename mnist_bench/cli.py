@@ -39,6 +39,7 @@ TERMINATED = 128 + signal.SIGTERM
 
 COMMANDS = {
     "compare": "mnist_bench.compare_cli:main",
+    "report": "mnist_bench.report_cli:main",
     "ui": "mnist_bench.view_cli:ui",
     "show": "mnist_bench.view_cli:show",
     "predict": "mnist_bench.view_cli:predict",
@@ -71,6 +72,7 @@ mnist_bench: trains MNIST networks, keeps every run in MLflow, and compares them
   python -m mnist_bench -m --dry-run          print what a sweep would train
   python -m mnist_bench +experiment=NAME      run a study from experiments/
   python -m mnist_bench compare BASE [CAND]   judge runs against others
+  python -m mnist_bench report [SWEEP]        write what a sweep showed as one HTML file
   python -m mnist_bench ui                    look at the runs in the browser
   python -m mnist_bench show RUN              look at one run, or a sweep, here
   python -m mnist_bench predict RUN IMAGE...  read digits from image files with a run's model

@@ -1,4 +1,4 @@
-"""How the commands beside training run: with click, and refusing in one line."""
+"""What the commands beside training have in common: click, and refusals as one line."""
 
 import sys
 from collections.abc import Sequence

@@ -417,10 +417,13 @@ def _rows(metric: Metric, matched: Match, options: Options) -> list[_Row]:
 
 
 def _obstacle(metric: Metric, cells: Iterable[Cell]) -> str:
-    """Returns why the times of two sides cannot be compared; empty if they can."""
+    """Returns why times or memory of two sides cannot be compared; empty if they can."""
+    samples = [sample for cell in cells for sample in (*cell.baseline, *cell.candidate)]
+    if metric.kind is Kind.memory:
+        alone = all(s.facts.get("compiled") == "fresh" and not s.parent_run_id for s in samples)
+        return "" if alone else "what the process kept of earlier runs is in it"
     if metric.kind is not Kind.time:
         return ""
-    samples = [sample for cell in cells for sample in (*cell.baseline, *cell.candidate)]
     reasons = {"host_fp": "the machines differ", "threads": "the numbers of threads differ"}
     if metric.name in COMPILE_BOUND:
         reasons["compiled"] = "only some of the runs reused a compiled program"

@@ -2,10 +2,22 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from xml.etree import ElementTree
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
+
+from mnist_bench.svg import (
+    Axis,
+    Element,
+    canvas,
+    caption,
+    draw,
+    draw_dot,
+    draw_line,
+    draw_text,
+    draw_x_axis,
+    padded,
+    written,
+)
 
 WIDTH = 980
 LABELS = 350
@@ -58,19 +70,6 @@ class Spread:
     candidate: tuple[float, ...]
 
 
-class _Axis:
-    """A linear scale from numbers to pixels."""
-
-    def __init__(self, low: float, high: float, start: float, end: float) -> None:
-        self.ticks = [float(tick) for tick in MaxNLocator(nbins=6).tick_values(low, high)]
-        self.low, self.high = self.ticks[0], self.ticks[-1]
-        self._start, self._end = start, end
-
-    def __call__(self, value: float) -> float:
-        share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
-        return round(self._start + share * (self._end - self._start), 1)
-
-
 def forest(rows: Sequence[Interval], *, margin: float, title: str, unit: str) -> str:
     """Returns changes with their intervals, a line each, over the band of the margin.
 
@@ -81,10 +80,10 @@ def forest(rows: Sequence[Interval], *, margin: float, title: str, unit: str) ->
     reach = max(3 * max(changes, default=0), 3 * margin) or 1
     reach = min(max([*changes, *ends, 1.5 * margin]), reach) or 1
     height = TOP + ROW * len(rows) + BOTTOM
-    axis = _Axis(-reach, reach, LABELS, WIDTH - RIGHT)
-    svg = _svg(title, height)
+    axis = Axis(-reach, reach, LABELS, WIDTH - RIGHT)
+    svg = canvas(title, WIDTH, height)
     bottom = height - BOTTOM
-    _add(
+    draw(
         svg,
         "rect",
         x=axis(-margin),
@@ -93,24 +92,26 @@ def forest(rows: Sequence[Interval], *, margin: float, title: str, unit: str) ->
         height=bottom - TOP,
         **{"class": "band"},
     )
-    _x_axis(svg, axis, TOP, bottom, f"change ({unit}); the band is the margin")
-    _line(svg, axis(0), TOP, axis(0), bottom, "zero")
+    draw_x_axis(svg, axis, TOP, bottom, f"change ({unit}); the band is the margin")
+    draw_line(svg, axis(0), TOP, axis(0), bottom, "zero")
     for number, row in enumerate(rows):
         y = TOP + ROW * (number + 0.5)
         weight = " strong" if row.strong else ""
         _label(svg, row.label, y, weight)
-        _text(svg, WIDTH - RIGHT + 10, y + 4, row.note, f"{row.tone}{weight}")
+        draw_text(svg, WIDTH - RIGHT + 10, y + 4, row.note, f"{row.tone}{weight}")
         if row.low is not None and row.high is not None:
-            _line(svg, axis(row.low), y, axis(row.high), y, f"{row.tone} interval{weight}")
+            draw_line(svg, axis(row.low), y, axis(row.high), y, f"{row.tone} interval{weight}")
             for end, sign in ((row.low, 1), (row.high, -1)):
                 if not axis.low <= end <= axis.high:
                     x = axis(end)
                     points = f"{x},{y} {x + 7 * sign},{y - 5} {x + 7 * sign},{y + 5}"
-                    _add(svg, "polygon", points=points, **{"class": row.tone})
+                    draw(svg, "polygon", points=points, **{"class": row.tone})
         if row.value is not None:
             size = 6 if row.strong else 4
-            _dot(svg, axis(row.value), y, size, row.tone, f"{row.label}: {row.value:+.3g} {unit}")
-    return _written(svg)
+            draw_dot(
+                svg, axis(row.value), y, size, row.tone, f"{row.label}: {row.value:+.3g} {unit}"
+            )
+    return written(svg)
 
 
 def tradeoff(points: Sequence[Point], *, title: str) -> str:
@@ -118,21 +119,21 @@ def tradeoff(points: Sequence[Point], *, title: str) -> str:
     height = 380
     seconds = [point.seconds for point in points]
     accuracies = [point.accuracy for point in points]
-    x_axis = _Axis(*_padded(seconds), 70, WIDTH - 30)
-    y_axis = _Axis(*_padded(accuracies), height - BOTTOM, TOP)
-    svg = _svg(title, height)
-    _x_axis(svg, x_axis, TOP, height - BOTTOM, "seconds an epoch (left is faster)")
+    x_axis = Axis(*padded(seconds), 70, WIDTH - 30)
+    y_axis = Axis(*padded(accuracies), height - BOTTOM, TOP)
+    svg = canvas(title, WIDTH, height)
+    draw_x_axis(svg, x_axis, TOP, height - BOTTOM, "seconds an epoch (left is faster)")
     for tick in y_axis.ticks:
-        _line(svg, 70, y_axis(tick), WIDTH - 30, y_axis(tick), "grid")
-        _text(svg, 62, y_axis(tick) + 4, f"{tick:g} %", "tick end")
+        draw_line(svg, 70, y_axis(tick), WIDTH - 30, y_axis(tick), "grid")
+        draw_text(svg, 62, y_axis(tick) + 4, f"{tick:g} %", "tick end")
     for side in ("baseline", "candidate"):
         own = [point for point in points if point.side == side]
         front = " ".join(f"{x_axis(p.seconds)},{y_axis(p.accuracy)}" for p in pareto_front(own))
-        _add(svg, "polyline", points=front, **{"class": f"front {side}"})
+        draw(svg, "polyline", points=front, **{"class": f"front {side}"})
         for point in own:
             said = f"{point.label}, {side}: {point.accuracy:.2f} %, {point.seconds:.3f} s"
-            _dot(svg, x_axis(point.seconds), y_axis(point.accuracy), 5, side, said)
-    return _written(svg)
+            draw_dot(svg, x_axis(point.seconds), y_axis(point.accuracy), 5, side, said)
+    return written(svg)
 
 
 def pareto_front(points: Iterable[Point]) -> list[Point]:
@@ -149,9 +150,9 @@ def boxes(rows: Sequence[Spread], *, title: str, unit: str) -> str:
     values = [value for row in rows for value in (*row.baseline, *row.candidate)]
     pitch = 34
     height = TOP + pitch * len(rows) + BOTTOM
-    axis = _Axis(*_padded(values), LABELS, WIDTH - 30)
-    svg = _svg(title, height)
-    _x_axis(svg, axis, TOP, height - BOTTOM, unit)
+    axis = Axis(*padded(values), LABELS, WIDTH - 30)
+    svg = canvas(title, WIDTH, height)
+    draw_x_axis(svg, axis, TOP, height - BOTTOM, unit)
     for number, row in enumerate(rows):
         middle = TOP + pitch * (number + 0.5)
         _label(svg, row.label, middle, "")
@@ -160,17 +161,15 @@ def boxes(rows: Sequence[Spread], *, title: str, unit: str) -> str:
             ("candidate", row.candidate, 7),
         ):
             _box(svg, axis, numbers, middle + offset, side)
-    return _written(svg)
+    return written(svg)
 
 
-def _box(
-    svg: ElementTree.Element, axis: _Axis, values: Sequence[float], y: float, side: str
-) -> None:
+def _box(svg: Element, axis: Axis, values: Sequence[float], y: float, side: str) -> None:
     if len(values) > 1:
         low, middle, high = np.percentile(values, (25, 50, 75)).tolist()
-        _line(svg, axis(min(values)), y, axis(max(values)), y, f"{side} whisker")
+        draw_line(svg, axis(min(values)), y, axis(max(values)), y, f"{side} whisker")
         width = round(max(axis(high) - axis(low), 1), 1)
-        _add(
+        draw(
             svg,
             "rect",
             x=axis(low),
@@ -179,69 +178,13 @@ def _box(
             height=10,
             **{"class": f"{side} box"},
         )
-        _line(svg, axis(middle), y - 5, axis(middle), y + 5, f"{side} median")
+        draw_line(svg, axis(middle), y - 5, axis(middle), y + 5, f"{side} median")
     for value in values:
-        _dot(svg, axis(value), y, 2.5, side, f"{side}: {value:.5g}")
+        draw_dot(svg, axis(value), y, 2.5, side, f"{side}: {value:.5g}")
 
 
-def _padded(values: Sequence[float]) -> tuple[float, float]:
-    low, high = min(values), max(values)
-    room = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
-    return low - room, high + room
-
-
-def _svg(title: str, height: float) -> ElementTree.Element:
-    svg = ElementTree.Element(
-        "svg",
-        {
-            "viewBox": f"0 0 {WIDTH} {height:g}",
-            "width": str(WIDTH),
-            "role": "img",
-            "aria-label": title,
-        },
-    )
-    ElementTree.SubElement(svg, "title").text = title
-    return svg
-
-
-def _x_axis(svg: ElementTree.Element, axis: _Axis, top: float, bottom: float, label: str) -> None:
-    for tick in axis.ticks:
-        _line(svg, axis(tick), top, axis(tick), bottom, "grid")
-        _text(svg, axis(tick), bottom + 16, f"{tick:g}", "tick middle")
-    _text(svg, (axis(axis.low) + axis(axis.high)) / 2, bottom + 36, label, "tick middle")
-
-
-def _label(svg: ElementTree.Element, label: str, y: float, classes: str) -> None:
+def _label(svg: Element, label: str, y: float, classes: str) -> None:
     limit = LABELS // 7
     shortened = label if len(label) <= limit else f"{label[: limit - 1]}…"
-    text = _text(svg, LABELS - 10, y + 4, shortened, f"end{classes}")
-    ElementTree.SubElement(text, "title").text = label
-
-
-def _dot(
-    svg: ElementTree.Element, x: float, y: float, radius: float, classes: str, said: str
-) -> None:
-    dot = _add(svg, "circle", cx=x, cy=y, r=radius, **{"class": f"dot {classes}"})
-    ElementTree.SubElement(dot, "title").text = said
-
-
-def _line(
-    svg: ElementTree.Element, x1: float, y1: float, x2: float, y2: float, classes: str
-) -> None:
-    _add(svg, "line", x1=x1, y1=y1, x2=x2, y2=y2, **{"class": classes})
-
-
-def _text(
-    svg: ElementTree.Element, x: float, y: float, content: str, classes: str
-) -> ElementTree.Element:
-    text = _add(svg, "text", x=x, y=y, **{"class": classes})
-    text.text = content
-    return text
-
-
-def _add(svg: ElementTree.Element, tag: str, **attributes: object) -> ElementTree.Element:
-    return ElementTree.SubElement(svg, tag, {key: str(value) for key, value in attributes.items()})
-
-
-def _written(svg: ElementTree.Element) -> str:
-    return ElementTree.tostring(svg, encoding="unicode")
+    text = draw_text(svg, LABELS - 10, y + 4, shortened, f"end{classes}")
+    caption(text, label)

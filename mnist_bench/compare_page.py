@@ -3,10 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-import mnist_bench
 from mnist_bench import compare_charts as charts
 from mnist_bench.compare import Comparison, Judged, Options, Pairing, Verdict
 from mnist_bench.compare_report import (
@@ -22,6 +20,7 @@ from mnist_bench.compare_report import (
     tone_of,
 )
 from mnist_bench.metrics import METRICS
+from mnist_bench.page import drawing, render
 
 CHART_ROWS = 40
 """Cells in a chart, the most urgent ones; the tables have all."""
@@ -29,14 +28,8 @@ CHART_ROWS = 40
 
 def page(comparison: Comparison) -> str:
     """Returns the report as HTML; everything that came from a run is escaped."""
-    environment = Environment(
-        loader=PackageLoader("mnist_bench", "resources"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("compare.html.j2").render(
+    return render(
+        "compare.html.j2",
         outcome=outcome(comparison),
         passed=comparison.exit_code == 0,
         reasons=comparison.reasons,
@@ -44,7 +37,6 @@ def page(comparison: Comparison) -> str:
         pairings=[_pairing(pairing, comparison.options) for pairing in comparison.pairings],
         columns=COLUMNS[1:],
         footnotes=footnotes(comparison),
-        version=mnist_bench.__version__,
     )
 
 
@@ -72,7 +64,7 @@ def _metric(pairing: Pairing, suite: Judged, options: Options) -> dict[str, Any]
         "heading": heading(suite, options),
         "rows": [_table_row(row, row_title(row, len(cells))) for row in rows],
         "left_out": len(cells) - len(urgent),
-        "forest": Markup(  # built by ElementTree, which escapes
+        "forest": drawing(
             charts.forest(
                 [_interval(row, len(cells)) for row in drawn],
                 margin=100 * options.margin(suite.metric),
@@ -97,7 +89,7 @@ def _boxes(rows: Sequence[Judged], name: str) -> Markup | None:
     if not spreads:
         return None
     unit = rows[0].metric.unit.strip()
-    return Markup(  # built by ElementTree, which escapes
+    return drawing(
         charts.boxes(
             spreads,
             title=f"Box plots: {name} of each seed in each cell, baseline above candidate",
@@ -110,7 +102,7 @@ def _tradeoff(pairing: Pairing) -> Markup | None:
     points = list(_points(pairing))
     if not points:
         return None
-    return Markup(  # built by ElementTree, which escapes
+    return drawing(
         charts.tradeoff(
             points,
             title="Test accuracy against seconds an epoch, with the Pareto front of each side",

@@ -87,7 +87,7 @@ def text_lines(comparison: Comparison) -> list[Line]:
 def _pairing_lines(pairing: Pairing, options: Options) -> Iterable[Line]:
     yield Tone.strong, f"candidate  {describe_side(pairing.candidate)}"
     matched = pairing.match
-    yield Tone.plain, f"           {_plural(len(matched.cells), 'matched cell')}"
+    yield Tone.plain, f"           {plural(len(matched.cells), 'matched cell')}"
     for difference in matched.differences:
         ours, theirs = (
             shown(", ".join(v), 60) for v in (difference.baseline, difference.candidate)
@@ -178,7 +178,7 @@ def tone_of(row: Judged) -> Tone:
 
 def row_title(row: Judged, cells: int) -> str:
     """Returns the name of a row of a metric's table."""
-    return row.cell or f"suite of {_plural(cells, 'cell')}"
+    return row.cell or f"suite of {plural(cells, 'cell')}"
 
 
 def heading(suite: Judged, options: Options) -> str:
@@ -191,7 +191,7 @@ def describe_side(side: Selection) -> str:
     """Returns who is compared: runs, seeds, commits and versions."""
     seeds = sorted({sample.seed for sample in side.samples})
     parts = [
-        f"{side.label}: {_plural(len(side.samples), 'run')}, seeds {_ranges(seeds)}",
+        f"{side.label}: {plural(len(side.samples), 'run')}, seeds {ranges(seeds)}",
         *(
             f"{name} {', '.join(values)}"
             for name, values in (
@@ -304,7 +304,7 @@ def markdown(comparison: Comparison) -> str:
         rows = [row for row in pairing.cells if row.metric.name in comparison.options.gates]
         rows = sorted(rows, key=lambda row: ORDER.index(row.verdict))
         kept = rows[:MARKDOWN_ROWS]
-        title = f"{_plural(len(rows), 'gated cell')}, the first {len(kept)} by urgency"
+        title = f"{plural(len(rows), 'gated cell')}, the first {len(kept)} by urgency"
         parts.append(
             f"<details><summary>{title}</summary>\n\n"
             + _markdown_table(kept, [f"{r.metric.name}: {r.cell}" for r in kept], "cell")
@@ -496,7 +496,7 @@ def _short(samples: Sequence[Sample], fact: str) -> list[str]:
     return sorted(shown(value[:10]) for value in values)
 
 
-def _ranges(numbers: Sequence[int]) -> str:
+def ranges(numbers: Sequence[int]) -> str:
     """Returns `0-4,7` for 0, 1, 2, 3, 4, 7."""
     runs: list[list[int]] = []
     for number in numbers:
@@ -507,5 +507,6 @@ def _ranges(numbers: Sequence[int]) -> str:
     return shown(",".join(f"{r[0]}-{r[-1]}" if len(r) > 1 else str(r[0]) for r in runs), 60)
 
 
-def _plural(number: int, noun: str) -> str:
+def plural(number: int, noun: str) -> str:
+    """Returns a number with its noun: `1 run`, `2 runs`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import psutil
 from hydra.core.utils import JobReturn, JobStatus
@@ -19,6 +20,7 @@ from mnist_bench import report, terminal, tracking
 from mnist_bench.config import OnError, Timing, shown
 from mnist_bench.plan import Plan, PlannedRun, Prospect, State
 from mnist_bench.run import RunSummary, take_stored
+from mnist_bench.selection import Source
 
 WATCH_SECONDS = 5.0
 """How often a batch that runs in other processes is looked after."""
@@ -35,7 +37,9 @@ class Course:
         workers: Processes that run at once; 0 means this one.
         launcher: Hydra's.
         console: Where to print.
+        folder: Hydra's, of this sweep; the report goes there.
         summaries: Identity of a run -> what became of it.
+        retried: Identity of a run -> its failed attempts that another one followed, by MLflow's id.
         recorder: Of the parent run.
         progress: What a person sees of it.
     """
@@ -46,7 +50,9 @@ class Course:
     workers: int
     launcher: Launcher
     console: Console
+    folder: Path
     summaries: dict[str, RunSummary] = field(default_factory=dict)
+    retried: dict[str, list[str]] = field(default_factory=dict)
     recorder: tracking.SweepRecorder = field(init=False)
     progress: terminal.SweepProgress = field(init=False)
 
@@ -112,7 +118,6 @@ class Course:
         suspects and run again one at a time, so that the guilty one is found and the others are
         not lost.
         """
-        attempts = dict.fromkeys((run.identity.run_fp for run in runs), 0)
         waiting, suspects = list(runs), list[PlannedRun]()
         while (waiting or suspects) and not self._stops():
             alone = bool(suspects)
@@ -122,14 +127,14 @@ class Course:
             answers, died = self._launch_batch(batch)
             for run in batch:
                 run_fp = run.identity.run_fp
-                attempts[run_fp] += 1
                 summary = answers.get(run_fp)
                 if summary is None and run_fp in died and alone:
                     summary = RunSummary("", run.identity.name, {}, "killed: its process died")
+                if summary is not None and self._is_to_be_retried(run, summary):
+                    self.retried.setdefault(run_fp, []).append(summary.run_id)
+                    summary = None
                 if summary is None:
                     (suspects if run_fp in died else waiting).append(run)
-                elif summary.failure and attempts[run_fp] <= run.config.sweep.max_retries:
-                    waiting.append(run)
                 else:
                     self._take(run, summary)
 
@@ -160,8 +165,13 @@ class Course:
 
         def watch() -> None:
             while not done.wait(WATCH_SECONDS):
-                for run_fp, summary in self._ended(runs).items():
-                    self._take(runs[run_fp], summary)
+                try:
+                    ended = self._ended(runs)
+                except tracking.TrackingError:
+                    continue  # what is not seen now is at the next look
+                for run_fp, summary in ended.items():
+                    if not self._is_to_be_retried(runs[run_fp], summary):
+                        self._take(runs[run_fp], summary)
 
         watcher = threading.Thread(target=watch, daemon=True)
         watcher.start()
@@ -171,12 +181,19 @@ class Course:
             done.set()
             watcher.join()
 
+    def _is_to_be_retried(self, run: PlannedRun, summary: RunSummary) -> bool:
+        retries = len(self.retried.get(run.identity.run_fp, ()))
+        return bool(summary.failure) and retries < run.config.sweep.max_retries
+
     def _ended(self, runs: Mapping[str, PlannedRun]) -> dict[str, RunSummary]:
-        """Returns the runs of this sweep that ended, as the store knows them."""
+        """Returns the runs of this sweep that ended, as the store knows them.
+
+        A failure that was followed by another attempt is none.
+        """
         ended = {}
         for run in tracking.runs_of(self.store, f"sweep.{self.plan.sweep_id}", "1"):
             run_fp = run.tags.get("run_fp", "")
-            if run_fp not in runs or run_fp in ended:
+            if run_fp not in runs or run_fp in ended or run.run_id in self.retried.get(run_fp, ()):
                 continue
             if run.is_reusable():
                 ended[run_fp] = RunSummary(run.run_id, run.name, run.metrics)
@@ -245,6 +262,31 @@ class Course:
         links = self.recorder.links(first_runs, report.SWEEP_FILES)
         self.recorder.end(status, report.sweep_page(board, failures, missing, links))
         terminal.show_sweep(self.console, board, list(self.summaries.values()), missing)
+        if status == "KILLED":
+            command = f"python -m mnist_bench report sweep:{self.plan.sweep_id[:12]}"
+            terminal.say(self.console, f"Cut off, so no report; {command} writes it")
+        else:
+            self._write_report()
+
+    def _write_report(self) -> None:
+        """Writes what the sweep showed to its folder and to the parent run.
+
+        It comes after all else, so that an interrupt costs nothing but the report.
+        """
+        from mnist_bench import sweep_page, sweep_report
+
+        members = tracking.runs_of(self.store, f"sweep.{self.plan.sweep_id}", "1")
+        if not any(run.tags.get("kind") == "run" and run.params for run in members):
+            terminal.say(self.console, "No report: no run was recorded")
+            return
+        source = Source(self.store.uri, self.store.experiment)
+        material = sweep_report.gather(source, f"sweep:{self.plan.sweep_id}")
+        page = sweep_page.page(sweep_report.examine(material))
+        path = self.folder / sweep_page.file_name(material.label)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(page, encoding="utf-8")
+        self.recorder.log_text("report.html", page)
+        terminal.say(self.console, f"Report: {path}")
 
 
 def _named(plan: Plan) -> tuple[str, dict[str, str]]:

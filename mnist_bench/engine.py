@@ -1,16 +1,20 @@
 """Three ways to run an epoch, behind one interface: one XLA program, stock `fit`, and tuned `fit`.
 
 All three train on the same rows in the same order, with Keras's own `train_step`, and report what
-Keras
-reports: the running mean over an epoch of loss and accuracy. They differ in speed alone.
+Keras reports: the running mean over an epoch of loss and accuracy. They differ in speed alone.
 
 The compiled epoch is a loop over `train_step` inside one `tf.function(jit_compile=True)`, so that
-no step returns to Python and XLA sees all of it. The numbers of steps are arguments of the program:
+no step returns to Python and XLA sees all of it. First and last step are arguments of the program:
 called with no steps it compiles and leaves every weight as it was, which keeps compilation out of
 the first epoch.
+
+Compiling takes longer than training a small network, so a `Program` outlives its run: `Programs`
+keeps the last ones for the runs of this process that differ in seed or data alone.
 """
 
+import time
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import keras
@@ -21,6 +25,11 @@ from numpy.typing import NDArray
 LOSS = "sparse_categorical_crossentropy"
 EVALUATION_ROWS = 2_000
 """Rows of one evaluation step: a fat matrix product that still fits for wide layers."""
+
+SLICE_SECONDS = 1.0
+"""How long a program runs until Python has a look at signals, about."""
+PROGRAM_BYTES = 12_000_000
+"""What a compiled program takes besides its variables, about."""
 
 Images = NDArray[np.float32]
 Labels = NDArray[np.int32]
@@ -55,61 +64,88 @@ class Engine(Protocol):
             order: (rows,) a permutation of the rows of the training images.
         """
 
-    def evaluate(self, images: Images, labels: Labels) -> tuple[float, float]:
-        """Returns mean loss and accuracy (share in [0, 1]) over all rows."""
+    def weights(self) -> list[NDArray[np.float32]]:
+        """Returns the weights as they are now."""
 
     def predict(self, images: Images) -> NDArray[np.float32]:
         """Returns probabilities (rows, 10)."""
 
 
-class CompiledEngine:
-    """An epoch is one XLA program."""
+class Program:
+    """An epoch and the forward pass of one network as XLA programs, for any weights and images.
+
+    The compiled code reads and writes the variables of a model of its own, and takes everything
+    else as arguments: images, labels, their order, first and last step. So it serves every run
+    that has this network, optimizer, batch size and number of rows; after `load` it computes the
+    same bits as a program that was compiled for that run.
+    """
 
     def __init__(
-        self,
-        model: keras.Model,
-        optimizer: keras.Optimizer,
-        images: Images,
-        labels: Labels,
-        batch_size: int,
+        self, model: keras.Model, optimizer: keras.Optimizer, rows: int, batch_size: int
     ) -> None:
-        model.compile(optimizer=optimizer, loss=LOSS, metrics=["accuracy"])
-        self._model = model
+        self._model = make_ready(model, optimizer)
         self._batch_size = batch_size
-        self._full_steps, self._last_rows = divmod(len(images), batch_size)
-        self._images = tf.constant(images)
-        self._labels = tf.constant(labels)
-        self._epoch = tf.function(self._trace_epoch, jit_compile=True)
-        self._forward = tf.function(self._trace_forward, jit_compile=True)
+        self._full_steps = rows // batch_size
+        self._steps = -(-rows // batch_size)
+        self._slice_steps = 1
+        # As functions of their own: of many programs of one method TensorFlow says, at length, that
+        # it were traced again and again.
+        epoch, forward = partial(self._trace_epoch), partial(self._trace_forward)
+        self._epoch = tf.function(epoch, jit_compile=True, autograph=False)
+        self._forward = tf.function(forward, jit_compile=True, autograph=False)
+        self._is_compiled = False
 
-    def prepare(self) -> None:
-        """Builds optimizer and metrics, then compiles by running the epoch over no steps."""
-        model = self._model
-        model.optimizer.build(model.trainable_variables)
-        example, label = self._images[:1], self._labels[:1]
-        model.compute_metrics(example, label, model(example))
-        model.reset_metrics()
-        no_order = tf.zeros([len(self._images)], tf.int32)
-        none = tf.constant(0)
-        self._epoch(self._images, self._labels, no_order, none, none)
-        self.predict(np.zeros((1, *self._images.shape[1:]), np.float32))
-
-    def train_epoch(self, order: NDArray[np.int32]) -> TrainMetrics:
-        """Runs the program over all full batches and the last, partial one."""
+    def compile(self, images: Any, labels: Any) -> None:
+        """Compiles everything by running over no steps, the first time that it is called."""
+        if self._is_compiled:
+            return
+        self._model.compute_metrics(images[:1], labels[:1], self._model(images[:1]))
         self._model.reset_metrics()
-        full, last = tf.constant(self._full_steps), tf.constant(int(self._last_rows > 0))
-        logs = self._epoch(self._images, self._labels, tf.constant(order), full, last)
-        losses, accuracies = (
-            logs[name].numpy().astype(np.float64) for name in ("loss", "accuracy")
-        )
-        return TrainMetrics(float(losses[-1]), float(accuracies[-1]), losses)
+        no_order, none = tf.zeros([len(images)], tf.int32), tf.constant(0)
+        self._epoch(images, labels, no_order, none, none)
+        self.predict(np.zeros((1, *images.shape[1:]), np.float32))
+        self._is_compiled = True
 
-    def evaluate(self, images: Images, labels: Labels) -> tuple[float, float]:
-        """Evaluates in a few large batches, averaged in float64."""
-        probabilities = self.predict(images)
-        losses = keras.losses.sparse_categorical_crossentropy(labels, probabilities).numpy()
-        right = probabilities.argmax(axis=1) == labels
-        return float(losses.mean(dtype=np.float64)), float(right.mean())
+    def load(self, model: keras.Model) -> None:
+        """Takes over weights and optimizer state of a ready model of the same network."""
+        _copy_state(model, self._model)
+
+    def unload(self, model: keras.Model) -> None:
+        """Gives weights and optimizer state to a ready model of the same network."""
+        _copy_state(self._model, model)
+
+    def variable_bytes(self) -> int:
+        """Returns what the variables of model and optimizer take."""
+        return sum(
+            int(np.prod(variable.shape)) * np.dtype(variable.dtype).itemsize
+            for variable in _state(self._model)
+        )
+
+    def weights(self) -> list[NDArray[np.float32]]:
+        """Returns the weights as they are now."""
+        weights: list[NDArray[np.float32]] = self._model.get_weights()
+        return weights
+
+    def train_epoch(self, images: Any, labels: Any, order: NDArray[np.int32]) -> TrainMetrics:
+        """Runs over all full batches and the last, partial one, in slices of about a second.
+
+        Between two of them Python sees to signals; the metrics' variables carry on their sums.
+        """
+        self._model.reset_metrics()
+        on_device = tf.constant(order)
+        losses, accuracies = np.empty(self._steps), np.empty(self._steps)
+        start = 0
+        while start < self._steps:
+            stop = min(start + self._slice_steps, self._steps)
+            began = time.perf_counter()
+            logs = self._epoch(images, labels, on_device, tf.constant(start), tf.constant(stop))
+            # Losses and weights come out of one program: once the losses are here, all is done.
+            losses[start:stop] = logs["loss"].numpy()[start:stop]
+            accuracies[start:stop] = logs["accuracy"].numpy()[start:stop]
+            seconds = time.perf_counter() - began
+            self._slice_steps = max(1, int((stop - start) * SLICE_SECONDS / seconds))
+            start = stop
+        return TrainMetrics(float(losses[-1]), float(accuracies[-1]), losses)
 
     def predict(self, images: Images) -> NDArray[np.float32]:
         """Pads the last batch, so that one program serves any number of rows."""
@@ -123,12 +159,12 @@ class CompiledEngine:
         return np.concatenate(batches)
 
     def _trace_epoch(
-        self, images: Any, labels: Any, order: Any, full_steps: Any, last_steps: Any
+        self, images: Any, labels: Any, order: Any, start: Any, stop: Any
     ) -> dict[str, Any]:
+        """Trains the steps from `start` up to `stop`; the logs of all others are undefined."""
         batch_size, count = self._batch_size, self._full_steps
-        total = count + int(self._last_rows > 0)
         logs = {
-            name: tf.TensorArray(tf.float32, size=total, element_shape=())
+            name: tf.TensorArray(tf.float32, size=self._steps, element_shape=())
             for name in ("loss", "accuracy")
         }
 
@@ -143,16 +179,52 @@ class CompiledEngine:
         def last_batch(step: Any, logs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
             return step + 1, train(count, order[count * batch_size :], logs)
 
-        if self._full_steps:
-            _, logs = tf.while_loop(lambda step, _: step < full_steps, full_batch, (0, logs))
-        if self._last_rows:
+        if count:
+            full_stop = tf.minimum(stop, count)
+            _, logs = tf.while_loop(lambda step, _: step < full_stop, full_batch, (start, logs))
+        if self._steps > count:
             # Of another static shape than the full batches, so it needs a body of its own; a loop
-            # of at most one round lets a call over no steps skip it.
-            _, logs = tf.while_loop(lambda step, _: step < last_steps, last_batch, (0, logs))
+            # of at most one round lets a call that ends before skip it.
+            start = tf.maximum(start, count)
+            _, logs = tf.while_loop(lambda step, _: step < stop, last_batch, (start, logs))
         return {name: array.stack() for name, array in logs.items()}
 
     def _trace_forward(self, images: Any) -> Any:
         return self._model(images, training=False)
+
+
+class CompiledEngine:
+    """An epoch is one XLA program.
+
+    Args:
+        program: Of the network and the number of rows; nobody else may run it meanwhile.
+        model: Ready; its weights and optimizer state are where the training starts.
+        images: To train on, as a tensor.
+        labels: Likewise.
+    """
+
+    def __init__(self, program: Program, model: keras.Model, images: Any, labels: Any) -> None:
+        self._program = program
+        self._model = model
+        self._images = images
+        self._labels = labels
+
+    def prepare(self) -> None:
+        """Compiles the program, if it is not, and gives it the model's weights."""
+        self._program.compile(self._images, self._labels)
+        self._program.load(self._model)
+
+    def train_epoch(self, order: NDArray[np.int32]) -> TrainMetrics:
+        """Runs the program once."""
+        return self._program.train_epoch(self._images, self._labels, order)
+
+    def weights(self) -> list[NDArray[np.float32]]:
+        """Returns the program's."""
+        return self._program.weights()
+
+    def predict(self, images: Images) -> NDArray[np.float32]:
+        """Runs the program's forward pass."""
+        return self._program.predict(images)
 
 
 class FitEngine:
@@ -175,8 +247,7 @@ class FitEngine:
         options: dict[str, Any] = (
             {"jit_compile": True, "steps_per_execution": steps} if tuned else {}
         )
-        model.compile(optimizer=optimizer, loss=LOSS, metrics=["accuracy"], **options)
-        self._model = model
+        self._model = make_ready(model, optimizer, **options)
         self._images = images
         self._labels = labels
         self._batch_size = batch_size
@@ -186,9 +257,7 @@ class FitEngine:
 
         `fit` compiles at its first step and offers nothing to compile ahead of it.
         """
-        model = self._model
-        model.optimizer.build(model.trainable_variables)
-        variables = [*model.variables, *model.optimizer.variables]
+        variables = _state(self._model)
         before = [variable.numpy() for variable in variables]
         rows = len(self._images)
         few = np.arange(
@@ -198,7 +267,6 @@ class FitEngine:
         for variable, value in zip(variables, before, strict=True):
             variable.assign(value)
         self.predict(self._images[:1])
-        self.evaluate(self._images[:1], self._labels[:1])
 
     def train_epoch(self, order: NDArray[np.int32]) -> TrainMetrics:
         """Calls `fit` on the rows in this order."""
@@ -211,12 +279,10 @@ class FitEngine:
         ).history
         return TrainMetrics(history["loss"][0], history["accuracy"][0], np.empty(0))
 
-    def evaluate(self, images: Images, labels: Labels) -> tuple[float, float]:
-        """Calls Keras's `evaluate`."""
-        result = self._model.evaluate(
-            images, labels, batch_size=EVALUATION_ROWS, verbose=0, return_dict=True
-        )
-        return result["loss"], result["accuracy"]
+    def weights(self) -> list[NDArray[np.float32]]:
+        """Returns the model's."""
+        weights: list[NDArray[np.float32]] = self._model.get_weights()
+        return weights
 
     def predict(self, images: Images) -> NDArray[np.float32]:
         """Calls Keras's `predict`."""
@@ -224,3 +290,74 @@ class FitEngine:
             images, batch_size=EVALUATION_ROWS, verbose=0
         )
         return probabilities
+
+
+class Programs:
+    """What a process keeps for its next runs: the first programs that fit, and the last used data.
+
+    A sweep goes through its cells in a cycle, seeds outermost: what was not used for the longest
+    time is what comes next, so a newcomer is what to drop.
+
+    Args:
+        limit_bytes: Of memory that all programs may take.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._kept: dict[str, Program] = {}
+        self._arrays: tuple[Images, Labels] | None = None
+        self._tensors: tuple[Any, Any] | None = None
+
+    def on_device(self, images: Images, labels: Labels) -> tuple[Any, Any]:
+        """Returns two arrays as tensors, put on the device unless they were the last to be.
+
+        Equal arrays are not enough, it has to be the same ones; nobody may write to them.
+        """
+        if self._arrays is None or self._arrays[0] is not images or self._arrays[1] is not labels:
+            self._arrays = self._tensors = None  # never two sets of data at a time
+            self._tensors = tf.constant(images), tf.constant(labels)
+            self._arrays = images, labels
+        assert self._tensors is not None
+        return self._tensors
+
+    def take(self, key: str) -> Program | None:
+        """Returns a kept program, which is kept no longer; None if there is none.
+
+        Whoever takes one keeps it again when the run went well, so that one that was interrupted
+        is gone.
+        """
+        return self._kept.pop(key, None)
+
+    def keep(self, key: str, program: Program) -> None:
+        """Keeps a program if there is room for it."""
+        size = sum(map(_kept_bytes, [*self._kept.values(), program]))
+        if size <= self._limit_bytes:
+            self._kept[key] = program
+
+
+def _kept_bytes(program: Program) -> int:
+    return PROGRAM_BYTES + program.variable_bytes()
+
+
+def make_ready(model: keras.Model, optimizer: keras.Optimizer, **options: Any) -> keras.Model:
+    """Returns the model with loss, metrics and an optimizer that has all its variables."""
+    model.compile(optimizer=optimizer, loss=LOSS, metrics=["accuracy"], **options)
+    optimizer.build(model.trainable_variables)
+    return model
+
+
+def score(probabilities: NDArray[np.float32], labels: Labels) -> tuple[float, float]:
+    """Returns mean loss and accuracy (share in [0, 1]) over all rows, averaged in float64."""
+    losses = keras.losses.sparse_categorical_crossentropy(labels, probabilities).numpy()
+    right = probabilities.argmax(axis=1) == labels
+    return float(losses.mean(dtype=np.float64)), float(right.mean())
+
+
+def _state(model: keras.Model) -> list[keras.Variable]:
+    """Returns all that training changes, but for the metrics."""
+    return [*model.weights, *model.optimizer.variables]
+
+
+def _copy_state(source: keras.Model, target: keras.Model) -> None:
+    for theirs, own in zip(_state(source), _state(target), strict=True):
+        own.assign(theirs)

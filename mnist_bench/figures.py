@@ -9,7 +9,7 @@ than a layout engine. Hues are from the colour-blind-safe palette of Okabe and I
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -230,13 +230,13 @@ def confusion_matrix(matrix: Integers, title: str, note: str = "") -> Figure:
     return figure
 
 
-def save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, file: Path | IO[bytes]) -> None:
     """Write the figure as a PNG; equal figures give equal bytes with equal matplotlib and zlib.
 
     The folder must exist.
     """
     figure.savefig(
-        path,
+        file,
         format="png",
         dpi=DPI,
         facecolor="white",

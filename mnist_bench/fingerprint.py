@@ -6,13 +6,14 @@ they are equal across processes, machines and the order in which overrides were 
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from mnist_bench import environment
-from mnist_bench.config import SEMANTIC, RunConfig, as_plain, resource_dir
+from mnist_bench import __version__, environment
+from mnist_bench.config import SEMANTIC, Match, RunConfig, as_plain, resource_dir
 
 DECIDING_MODULES = ("data.py", "engine.py", "models.py", "training.py")
 """The modules that decide a result; a change in any other one leaves finished runs valid."""
@@ -131,6 +132,26 @@ def run_fp(*, version: str, cell: str, seed: int, code: str, data: str, env: str
 def sweep_id(run_fps: list[str]) -> str:
     """Returns the identity of a set of runs, whatever their order."""
     return _sha256_json(sorted(set(run_fps)))
+
+
+def matching_key(tags: Mapping[str, str], seed: str, match: Match) -> tuple[str, ...]:
+    """Returns what a finished run must share with a wanted one to be taken for it.
+
+    Args:
+        tags: Of the run, without this program's prefix.
+        seed: As it is recorded.
+        match: What counts (`sweep.match`).
+    """
+    if match is Match.all:
+        return (tags["run_fp"],)
+    names = ("version", "cell_fp", "code_fp", "data_fp")
+    return (*(tags[name] for name in names), seed)
+
+
+def wanted_key(config: RunConfig, identity: Identity) -> tuple[str, ...]:
+    """Returns the `matching_key` of a run of this version of the program, before it is made."""
+    tags = {**identity.tags(), "version": __version__}
+    return matching_key(tags, str(config.seed), config.sweep.match)
 
 
 def cell_label(config: RunConfig, data_digest: str) -> str:

@@ -104,18 +104,18 @@ def prepare(picture: Picture) -> Digit:
     """
     grey = picture.grey
     background, noise = _background(grey)
-    # In the shade paper and ink are darker by the same factor.
-    darker = np.clip(background - grey - noise, 0, None) * (255 / np.maximum(background, 32))
+    darker = np.clip(background - grey - noise, 0, None)
     lighter = np.clip(grey - background - noise, 0, None)
     # Whatever is far from the border's brightness is ink; a few pixels are not yet a digit.
     dark_on_light = bool(_strength(darker) > _strength(lighter))
-    ink = darker if dark_on_light else lighter
+    # In the shade paper and ink are darker by the same factor.
+    ink = darker * (255 / np.maximum(background, 32)) if dark_on_light else lighter
     if ink.max() < LEAST_CONTRAST:
         raise ImageError(f"{picture.name}: is blank; a digit has to differ from the border")
     assumed = (*picture.notes, "dark on light" if dark_on_light else "light on dark")
     inverted = ("inverted",) if dark_on_light else ()
-    if _is_like_mnist(ink):
-        pixels = 255 - grey if dark_on_light else grey
+    pixels = 255 - grey if dark_on_light else grey
+    if _is_like_mnist(pixels, ink):
         left = f"{'else ' if inverted else ''}left as it is, since it looks like MNIST's own"
         return Digit(picture.name, pixels, assumed, (*inverted, left))
     done = (*inverted, "cropped to the ink", f"fitted into {BOX} x {BOX}", "centred by mass")
@@ -256,8 +256,9 @@ def _centre(ink: Grey) -> tuple[float, float]:
     )
 
 
-def _is_like_mnist(ink: Grey) -> bool:
-    if ink.shape != (SIDE, SIDE):
+def _is_like_mnist(pixels: Grey, ink: Grey) -> bool:
+    black_paper, full_ink = np.median(pixels) < 8, pixels.max() > 200
+    if ink.shape != (SIDE, SIDE) or not (black_paper and full_ink):
         return False
     rows, columns = _ink_box(ink)
     longer = max(rows.stop - rows.start, columns.stop - columns.start)

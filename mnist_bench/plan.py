@@ -17,11 +17,9 @@ from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from mnist_bench import __version__
 from mnist_bench.config import (
     ConfigError,
     DataConfig,
-    Match,
     Resume,
     RunConfig,
     as_plain,
@@ -31,7 +29,7 @@ from mnist_bench.config import (
     shown,
 )
 from mnist_bench.data import DataError
-from mnist_bench.fingerprint import Identity, identify, sweep_id
+from mnist_bench.fingerprint import Identity, identify, matching_key, sweep_id, wanted_key
 
 if TYPE_CHECKING:
     from mnist_bench.tracking import StoredRun
@@ -193,22 +191,25 @@ def assess(plan: Plan, stored: Sequence["StoredRun"]) -> list[Prospect]:
     """
     finished: dict[tuple[str, ...], StoredRun] = {}
     tried: set[tuple[str, ...]] = set()
-    seconds: dict[str, list[float]] = {}
+    seconds: dict[tuple[str, str], list[float]] = {}
     match = plan.runs[0].config.sweep.match
     for old in stored:
         if old.tags.get("kind") != "run":
             continue
+        # A run that died before its parameters were written has no seed.
+        key = matching_key(old.tags, old.params.get("seed", ""), match)
         if old.is_reusable():
-            finished.setdefault(_key(old.tags, old.params, match), old)
-            seconds.setdefault(old.tags["cell_fp"], []).append(old.metrics["total_seconds"])
+            finished.setdefault(key, old)
+            kind = old.tags["cell_fp"], old.tags.get("compiled", "fresh")
+            seconds.setdefault(kind, []).append(old.metrics["total_seconds"])
         else:
-            tried.add(_key(old.tags, old.params, match))
+            tried.add(key)
     anyhow = [value for values in seconds.values() for value in values]
 
     prospects = []
+    compiled: set[str] = set()
     for run in plan.runs:
-        tags = {**run.identity.tags(), "version": __version__}
-        key = _key(tags, {"seed": str(run.config.seed)}, match)
+        key = wanted_key(run.config, run.identity)
         resume = run.config.sweep.resume
         done = finished.get(key) if resume is not Resume.off else None
         if done:
@@ -217,16 +218,14 @@ def assess(plan: Plan, stored: Sequence["StoredRun"]) -> list[Prospect]:
             state = State.retry
         else:
             state = State.left if resume is Resume.failed else State.new
-        known = seconds.get(run.identity.cell_fp, anyhow)
+        # Only the first run of a cell compiles its program.
+        cell = run.identity.cell_fp
+        kinds = ("reused", "fresh") if cell in compiled else ("fresh", "reused")
+        known = next((seconds[cell, kind] for kind in kinds if (cell, kind) in seconds), anyhow)
+        if state in (State.new, State.retry):
+            compiled.add(cell)
         prospects.append(Prospect(run, state, done, fmean(known) if known else None))
     return prospects
-
-
-def _key(tags: Mapping[str, str], params: Mapping[str, str], match: Match) -> tuple[str, ...]:
-    if match is Match.all:
-        return (tags["run_fp"],)
-    names = ("version", "cell_fp", "code_fp", "data_fp")
-    return (*(tags[name] for name in names), params["seed"])
 
 
 def _order(runs: Sequence[PlannedRun], shuffled_by: str) -> list[PlannedRun]:

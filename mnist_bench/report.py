@@ -29,6 +29,12 @@ RUN_PAGE_METRICS = {
     "compile_seconds": ("seconds to compile", ".2f"),
     "total_seconds": ("seconds in all", ".2f"),
 }
+HEADLINE = {
+    "test_accuracy": "test accuracy",
+    "train_accuracy": "train accuracy",
+    "epoch_seconds_median": "seconds an epoch",
+    "params_total": "parameters",
+}
 
 
 def run_page(
@@ -53,10 +59,11 @@ def run_page(
     header = ["", "this run"] + (["published"] if published else [])
     rows = [[f"**{cell}**", f"seed {seed}"] + ([_verbatim(published.source)] if published else [])]
     rows += [row[: len(header)] for row in result_rows(metrics, published)]
+    # MLflow shows the first few lines until the description is unfolded.
     parts = [
+        _headline(metrics, _published_metrics(published)),
+        *_remarks(notes, links),
         _table(header, rows),
-        *(f"**Note:** {note}." for note in notes),
-        "Artifacts: " + " · ".join(f"[{path}]({address})" for path, address in links.items()),
     ]
     return "\n\n".join(parts)
 
@@ -71,10 +78,35 @@ def result_rows(metrics: Mapping[str, float], published: PublishedConfig | None)
     ]
 
 
-def failed_run_page(*, cell: str, seed: int, failure: str) -> str:
-    """Returns the description of a run that gave no result, as Markdown."""
+def failed_run_page(
+    *, cell: str, seed: int, failure: str, notes: Sequence[str], links: Mapping[str, str]
+) -> str:
+    """Returns the description of a run that gave no result, as Markdown.
+
+    Args:
+        cell: Readable name of the cell.
+        seed: The run's seed.
+        failure: Why it gave none, in a line.
+        notes: Sentences on what else is unusual about it.
+        links: Path of an artifact -> its address.
+    """
     rows = [[f"**{cell}**", f"seed {seed}"], ["**failed**", _verbatim(failure)]]
-    return _table(["", "this run"], rows) + "\n\nArtifacts: `traceback.txt`, and the curves so far."
+    return "\n\n".join([_table(["", "this run"], rows), *_remarks(notes, links)])
+
+
+def _headline(metrics: Mapping[str, float], published: Mapping[str, str]) -> str:
+    said = []
+    for key, name in HEADLINE.items():
+        if key in metrics:
+            theirs = f" (published: {published[key]})" if key in published else ""
+            _, form = RUN_PAGE_METRICS[key]
+            said.append(f"{name} **{metrics[key]:{form}}**{theirs}")
+    return " · ".join(said)
+
+
+def _remarks(notes: Sequence[str], links: Mapping[str, str]) -> list[str]:
+    files = " · ".join(f"[{path}]({address})" for path, address in links.items())
+    return [*(f"**Note:** {note}." for note in notes), f"Artifacts: {files}"]
 
 
 def _published_metrics(published: PublishedConfig | None) -> dict[str, str]:
@@ -199,7 +231,7 @@ def _first(rows: Sequence[Sequence[str]]) -> list[Sequence[str]]:
     return [*rows[:SHOWN_ROWS], *([rest] if rest else [])]
 
 
-SWEEP_FILES = ("leaderboard.csv", "plan.csv")
+SWEEP_FILES = ("report.html", "leaderboard.csv", "plan.csv")
 SHOWN_ROWS = 16
 """Rows of a table of a sweep's page: a description holds 8,000 characters."""
 

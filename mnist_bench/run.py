@@ -6,14 +6,15 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from mnist_bench import artifacts, data, environment, report
-from mnist_bench.config import Resume, RunConfig, as_plain, caveats, flatten, shown
-from mnist_bench.fingerprint import Identity, identify
+from mnist_bench.config import Match, Resume, RunConfig, as_plain, caveats, flatten, shown
+from mnist_bench.fingerprint import Identity, identify, matching_key, wanted_key
 from mnist_bench.startup import without_startup_noise
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class RunSummary:
         metrics: Final metrics, and those of the last epoch; only the latter if it failed.
         failure: Empty, or why it failed, in a line.
         stored: Whether it had been finished before, and was not trained again.
+        other_versions: Whether that was under other versions (`sweep.match=code`).
     """
 
     run_id: str
@@ -50,6 +52,7 @@ class RunSummary:
     metrics: dict[str, float]
     failure: str = ""
     stored: bool = False
+    other_versions: bool = False
 
 
 def execute(
@@ -82,11 +85,13 @@ def execute(
     claim = tracking.Claim(store, identity.run_fp)
     claim.take(wait=True)
     try:
-        before = tracking.runs_of(store, "run_fp", identity.run_fp)
+        before = _runs_before(store, config, identity)
         finished = next((run for run in before if run.is_reusable()), None)
         if finished is not None and config.sweep.resume is not Resume.off:
             membership = {"sweep_id": config.tracking.sweep_id, "study": config.study}
-            return take_stored(store, finished, **membership)
+            other_versions = finished.tags["run_fp"] != identity.run_fp
+            summary = take_stored(store, finished, **membership)
+            return replace(summary, other_versions=other_versions)
         tags = _tags(config, identity, before)
         recorder = tracking.RunRecorder(
             store, identity.name, tags, _params(config), _numbers(config)
@@ -114,6 +119,21 @@ def take_stored(
     return RunSummary(run.run_id, run.name, run.metrics, stored=True)
 
 
+def _runs_before(store: "Store", config: RunConfig, identity: Identity) -> list["StoredRun"]:
+    """Returns the runs that were made of this one before, newest first."""
+    from mnist_bench import tracking
+
+    if config.sweep.match is Match.all:
+        # A cell may have hundreds of seeds, and each run that a search returns costs milliseconds.
+        return tracking.runs_of(store, "run_fp", identity.run_fp)
+    wanted = wanted_key(config, identity)
+    return [
+        run
+        for run in tracking.runs_of(store, "cell_fp", identity.cell_fp)
+        if matching_key(run.tags, run.params.get("seed", ""), config.sweep.match) == wanted
+    ]
+
+
 def _train(record: "_Record", on_epoch: Callable[["Epoch"], None]) -> RunSummary:
     def after_epoch(epoch: "Epoch") -> None:
         record.epoch(epoch)
@@ -123,24 +143,37 @@ def _train(record: "_Record", on_epoch: Callable[["Epoch"], None]) -> RunSummary
         with without_startup_noise():
             from mnist_bench import training
 
-            device = training.start_device()
+            record.device = training.start_device()
+        _set_aside_imports()
         # Imports are paid once a process; no run's total may depend on whether it was the first.
         began = time.perf_counter()
         try:
-            record.start(device)
-            result = training.train(record.config, record.dataset, after_epoch)
+            record.start()
+            result = training.train(
+                record.config, record.dataset, after_epoch, training.kept_programs()
+            )
             return record.result(result, began)
         except training.Diverged as error:
             return record.failure("diverged", error)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is recorded and reported
             return record.failure("error", error)
         finally:
-            # The programs and weights of a run hang in reference cycles, hundreds of megabytes.
+            # The weights of a run hang in reference cycles, up to hundreds of megabytes.
             training.forget_models()
             gc.collect()
     except BaseException:
         record.recorder.end("killed", {})
         raise
+
+
+@cache
+def _set_aside_imports() -> None:
+    """Lets the garbage collector leave out, once and for all, what is there for good.
+
+    TensorFlow and MLflow are a million objects; to go through them takes longer than a small epoch.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @dataclass(slots=True)
@@ -153,11 +186,11 @@ class _Record:
     dataset: data.Dataset
     recorder: "RunRecorder"
     epochs: list[dict[str, Any]] = field(default_factory=list)
+    device: str = ""
 
-    def start(self, device: str) -> None:
+    def start(self) -> None:
         """Records what the run works on, before it is trained."""
         self.recorder.log_dataset(self.dataset.name, self.dataset.digest, _shapes(self.dataset))
-        self.recorder.set_tag("mnist_bench.device", device)
 
     def epoch(self, epoch: "Epoch") -> None:
         """Records one epoch."""
@@ -200,7 +233,12 @@ class _Record:
             notes=list(caveats(self.config.data).values()),
             links={file: self.recorder.artifact_link(file) for file in files},
         )
-        self.recorder.finish(metrics, {"mlflow.note.content": page})
+        tags = {
+            "mlflow.note.content": page,
+            "mnist_bench.device": self.device,
+            "mnist_bench.compiled": "reused" if result.is_reused else "fresh",
+        }
+        self.recorder.finish(metrics, tags)
         return RunSummary(self.recorder.run_id, self.identity.name, {**last, **metrics})
 
     def failure(self, reason: str, error: Exception) -> RunSummary:
@@ -210,9 +248,16 @@ class _Record:
             folder = Path(name)
             self._write_settings_and_curves(folder)
             (folder / "traceback.txt").write_text(_traceback(error), encoding="utf-8")
+            files = [str(path.relative_to(folder)) for path in _files(folder)]
             self.recorder.log_artifacts(folder)
-        page = report.failed_run_page(cell=self.identity.cell, seed=self.config.seed, failure=said)
-        self.recorder.end(reason, {"mlflow.note.content": page})
+        page = report.failed_run_page(
+            cell=self.identity.cell,
+            seed=self.config.seed,
+            failure=said,
+            notes=list(caveats(self.config.data).values()),
+            links={file: self.recorder.artifact_link(file) for file in files},
+        )
+        self.recorder.end(reason, {"mlflow.note.content": page, "mnist_bench.device": self.device})
         return RunSummary(self.recorder.run_id, self.identity.name, {}, said)
 
     def _write_result(
@@ -248,7 +293,7 @@ def _tags(config: RunConfig, identity: Identity, before: Sequence["StoredRun"]) 
     Args:
         config: Its settings.
         identity: What it is.
-        before: Earlier runs of the same identity, newest first.
+        before: Earlier runs that were to be the same, newest first.
     """
     here = environment.describe()
     finished = any(run.is_reusable() for run in before)
@@ -258,7 +303,6 @@ def _tags(config: RunConfig, identity: Identity, before: Sequence["StoredRun"]) 
         "study": config.study or "",
         "sweep_id": config.tracking.sweep_id or "",
         "timing": config.tracking.timing.value,
-        "compiled": "fresh",
         "caveats": ",".join(caveats(config.data)),
         **here.versions,
         "cpu": here.cpu,

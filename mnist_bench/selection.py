@@ -1,13 +1,16 @@
 """Which runs a command is about: selectors of a store, and baseline files that need none."""
 
+import csv
+import io
 import json
 import math
 import re
+import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mnist_bench.config import SEMANTIC, shown
 from mnist_bench.metrics import METRICS
@@ -25,6 +28,8 @@ SELECTORS = (
     "sweep:ID, latest, experiment:NAME, study:NAME, tag:KEY=VALUE, git:COMMIT, run:ID[,ID], "
     'filter:"...", FILE.json'
 )
+History: TypeAlias = Mapping[str, tuple[float, ...]]
+"""A metric's values of epoch 1, 2, ... by its key; NaN where an epoch has none."""
 MOST_CHOICES = 8
 """How many names a refusal lists."""
 
@@ -82,11 +87,31 @@ class Selection:
     samples: tuple[Sample, ...]
 
 
-class Source:
-    """Where selectors look: a store that is opened when the first of them needs it."""
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What a run said of the test images.
 
-    def __init__(self, tracking_uri: str | None) -> None:
+    Attributes:
+        predicted: (n,) uint8, the most probable digit.
+        labels: (n,) uint8, the true one.
+    """
+
+    predicted: "NDArray[np.uint8]"
+    labels: "NDArray[np.uint8]"
+
+
+class Source:
+    """Where selectors look: a store that is opened when the first of them needs it.
+
+    Args:
+        tracking_uri: As `tracking.uri` of a run.
+        experiment: The only one to look in; None for all.
+    """
+
+    def __init__(self, tracking_uri: str | None, experiment: str | None = None) -> None:
         self._uri = tracking_uri
+        self._experiment_name = experiment
+        self._artifacts: dict[str, str] = {}  # run id -> where they lie
 
     def select(self, selector: str) -> Selection:
         """Returns the runs that a selector means.
@@ -113,9 +138,67 @@ class Source:
             return read_baseline(Path(selector))
         else:
             raise ComparisonError(f"{shown(selector)}: no such selector; there are: {SELECTORS}")
+        runs = list(filter(_is_known, runs))
         if not runs:
             raise ComparisonError(f"{shown(selector)}: no run matches; {self._what_there_is()}")
+        self._artifacts |= {run.run_id: run.artifacts for run in runs}
         return Selection(shown(selector), tuple(map(_sample, runs)))
+
+    def sweep(self, selector: str) -> "StoredRun | None":
+        """Returns the record of the sweep that a selector means; None if it means other runs.
+
+        Raises:
+            ComparisonError: If there is no such sweep, or more than one.
+            tracking.TrackingError: If the store cannot be read.
+        """
+        word, _, start = selector.partition(":")
+        if selector != "latest" and word != "sweep":
+            return None
+        return self._sweep_record("" if selector == "latest" else start.strip())
+
+    def keeps(self, selection: Selection) -> bool:
+        """Returns whether a selection came from the store: a baseline file has numbers alone."""
+        return all(sample.run_id in self._artifacts for sample in selection.samples)
+
+    def planned(self, sweep: "StoredRun") -> list[str]:
+        """Returns the names of all runs that a sweep planned; none if it was cut off before."""
+        from mnist_bench import tracking
+
+        plan = tracking.read_artifact(self.client, sweep.artifacts, "plan.csv") or b""
+        return [row["name"] for row in csv.DictReader(io.StringIO(plan.decode()))]
+
+    def history(self, sample: Sample) -> History:
+        """Returns the metrics of a run by epoch; none if they are not kept, or cannot be read."""
+        try:
+            return _columns((self._file(sample, "history.csv") or b"").decode())
+        except ValueError:
+            return {}
+
+    def answers(self, sample: Sample) -> Answers | None:
+        """Returns what a run said of the test images; None if it is not kept, or cannot be read."""
+        import numpy as np
+
+        content = self._file(sample, "predictions.npz")
+        if content is None:
+            return None
+        try:
+            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+                return Answers(arrays["predicted"], arrays["label"])
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+            return None
+
+    def why(self, sample: Sample) -> str:
+        """Returns why a run failed, in the words of its traceback where it has left one."""
+        kept = (self._file(sample, "traceback.txt") or b"").decode(errors="replace").strip()
+        said = kept.rpartition("\n")[2].partition(": ")[2]
+        return f"{sample.failure}: {shown(said, 400)}" if said else sample.failure
+
+    def _file(self, sample: Sample, path: str) -> bytes | None:
+        from mnist_bench import tracking
+
+        if sample.run_id not in self._artifacts:  # of a baseline file
+            self._artifacts[sample.run_id] = tracking.artifacts_of(self.client, sample.run_id)
+        return tracking.read_artifact(self.client, self._artifacts[sample.run_id], path)
 
     def named(self, name: str) -> "list[StoredRun]":
         """Returns the runs and sweeps that a person calls so, newest first; at least one.
@@ -149,14 +232,14 @@ class Source:
             raise ComparisonError(f"{shown(name)}: there is no such run; {choices}")
         return found
 
-    def members(self, sweep_id: str) -> list[Sample]:
+    def members(self, sweep: "StoredRun") -> list[Sample]:
         """Returns the newest run with a result, or else the newest, of each cell and seed.
 
         Args:
-            sweep_id: Whole; the runs come in the order in which they were begun.
+            sweep: Its record; the runs come in the order in which they were begun.
         """
         kept: dict[tuple[str, int], Sample] = {}
-        for sample in map(_sample, reversed(self._members(sweep_id))):
+        for sample in map(_sample, filter(_is_known, reversed(self._members(sweep)))):
             key = (sample.cell, sample.seed)
             if not sample.failure or kept.get(key, sample).failure:
                 kept[key] = sample
@@ -166,12 +249,8 @@ class Source:
         """Returns for each test image whether a run classified it correctly; None if unknown."""
         import numpy as np
 
-        from mnist_bench import tracking
-
-        stored = tracking.load_arrays(self.client, sample.run_id, "predictions.npz")
-        if not {"predicted", "label"} <= stored.keys():
-            return None
-        return np.asarray(stored["predicted"] == stored["label"])
+        answers = self.answers(sample)
+        return None if answers is None else np.asarray(answers.predicted == answers.labels)
 
     def attach(self, run_id: str, texts: Mapping[str, str]) -> None:
         """Keeps texts as artifacts of a run, by path."""
@@ -191,7 +270,9 @@ class Source:
         """Id by name."""
         from mnist_bench import tracking
 
-        return tracking.experiment_ids(self.client)
+        ids = tracking.experiment_ids(self.client)
+        only = self._experiment_name
+        return ids if only is None else {name: id_ for name, id_ in ids.items() if name == only}
 
     def _search(
         self, condition: str, kind: str = "run", most: int | None = None
@@ -217,6 +298,10 @@ class Source:
 
     def _sweep(self, start: str) -> "list[StoredRun]":
         """Returns the runs of the sweep whose id starts like this; of the newest, if empty."""
+        return self._members(self._sweep_record(start))
+
+    def _sweep_record(self, start: str) -> "StoredRun":
+        """Returns the newest record of the sweep whose id starts like this; of any, if empty."""
         sweeps = self._search("", kind="sweep")
         found = list(dict.fromkeys(_sweep_ids(sweeps, start)))
         if not found:
@@ -228,10 +313,15 @@ class Source:
                 f"sweep:{shown(start)}: is the beginning of {len(found)} sweeps; "
                 f"{_choices(f'sweep:{i[:12]}' for i in found)}"
             )
-        return self._members(found[0])
+        return next(sweep for sweep in sweeps if sweep.tags.get("sweep_id") == found[0])
 
-    def _members(self, sweep_id: str) -> "list[StoredRun]":
-        return self._search(f"{_tag_key(f'mnist_bench.sweep.{sweep_id}')} = '1'")
+    def _members(self, sweep: "StoredRun") -> "list[StoredRun]":
+        from mnist_bench import tracking
+
+        # The same sweep has the same id in every experiment.
+        key = _tag_key(f"mnist_bench.sweep.{sweep.tags['sweep_id']}")
+        condition = f"{key} = '1' and tags.`mnist_bench.kind` = 'run'"
+        return tracking.find_runs(self.client, [sweep.experiment_id], condition)
 
     def _experiment(self, name: str) -> "list[StoredRun]":
         from mnist_bench import tracking
@@ -316,7 +406,7 @@ def split_by(selection: Selection, key: str) -> list[Selection]:
             f"--by {shown(key)}: all runs have {shown(next(iter(parts)))}; there is nothing to "
             "compare it with"
         )
-    return [Selection(shown(f"{key}={value}"), tuple(parts[value])) for value in _ordered(parts)]
+    return [Selection(shown(f"{key}={value}"), tuple(parts[value])) for value in ordered(parts)]
 
 
 def write_baseline(path: Path, selection: Selection) -> None:
@@ -408,6 +498,14 @@ def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is no number")
 
 
+def _is_known(run: "StoredRun") -> bool:
+    """Returns False for a run that was killed between its creation and its settings.
+
+    It trained nothing, and nothing tells which cell it is of; the next command runs it again.
+    """
+    return bool(run.params) or run.status not in ("RUNNING", "KILLED")
+
+
 def _sample(run: "StoredRun") -> Sample:
     seed = run.params.get("seed", "")
     if not seed.isdecimal():
@@ -468,12 +566,36 @@ def _quoted(value: str) -> str:
     raise ComparisonError(f"{shown(value)}: MLflow cannot search for both kinds of quotes")
 
 
-def _ordered(values: Iterable[str]) -> list[str]:
-    """Returns numbers by size, and other text with the numbers in it by size (3.9 before 3.15)."""
+def _columns(text: str) -> History:
+    """Returns a table of numbers by column, NaN where there is none."""
+    reader = csv.DictReader(io.StringIO(text))
+    rows = list(reader)
+    columns = {
+        key: tuple(float(row[key]) if row[key] else math.nan for row in rows)
+        for key in reader.fieldnames or ()
+    }
+    return {key: values for key, values in columns.items() if not all(map(math.isnan, values))}
+
+
+def ordered(values: Iterable[str]) -> list[str]:
+    """Returns numbers by size, lists of numbers likewise, and other text by the numbers in it.
+
+    So 3.9 comes before 3.15, and [64] before [64,32] and that before [128].
+    """
+    values = list(values)
     try:
         return sorted(values, key=float)
     except ValueError:
-        return sorted(values, key=lambda text: [(len(p), p) for p in re.split(r"(\d+)", text)])
+        pass
+    try:
+        return sorted(values, key=json.loads)
+    except (ValueError, TypeError):
+        return sorted(values, key=_by_text_and_number)
+
+
+def _by_text_and_number(text: str) -> list[str | int]:
+    parts = re.split(r"(\d+)", text)  # text and digits take turns
+    return [int(part) if place % 2 else part for place, part in enumerate(parts)]
 
 
 def newest_parent(samples: Sequence[Sample]) -> str:

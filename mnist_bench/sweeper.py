@@ -6,6 +6,7 @@ imported after the plan, so that a sweep that is refused is refused at once.
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.plugins import Plugins
@@ -79,7 +80,8 @@ class MnistBenchSweeper(Sweeper):
         terminal.show_plan(console, plan, prospects, workers, stale=len(stale))
         from mnist_bench.course import Course
 
-        return Course(store, plan, prospects, workers, self.launcher, console).run()
+        folder = Path(self.config.hydra.sweep.dir)
+        return Course(store, plan, prospects, workers, self.launcher, console, folder).run()
 
 
 def _workers(launcher: DictConfig) -> int:

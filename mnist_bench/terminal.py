@@ -114,6 +114,8 @@ def show_run(console: Console, summary: "RunSummary") -> None:
         say(console, summary.name, "bold")
         if summary.stored:
             say(console, "Finished before, so not trained again (sweep.resume=off does).")
+        if summary.other_versions:
+            say(console, "sweep.match=code: it ran under other versions")
         console.print(result_table(summary.metrics, console.width))
     console.print()
     say(console, WHERE_TO_LOOK)

@@ -11,14 +11,12 @@ import re
 import sqlite3
 import tempfile
 import time
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from typing import Any
 from uuid import uuid4
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -31,6 +29,7 @@ from filelock import FileLock, Timeout
 from mlflow.entities import (
     Dataset,
     DatasetInput,
+    Experiment,
     InputTag,
     Metric,
     Param,
@@ -40,14 +39,13 @@ from mlflow.entities import (
 )
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.tracking import MlflowClient
 from mlflow.types import Schema, TensorSpec
 from sqlalchemy.exc import SQLAlchemyError
 
 from mnist_bench.environment import process_is_gone, this_process
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from mnist_bench.mlflow_view import run_route, runs_route, saved_views
 
 Client = MlflowClient
 """What `open_existing` returns, by a name that needs no import of MLflow elsewhere."""
@@ -60,17 +58,29 @@ PAGE = 1_000
 """Runs that one search returns."""
 BATCH_LOSS_POINTS = 200
 """Most points of `batch_loss` an epoch."""
+HELD_BACK_SECONDS = 1.0
+"""Epochs that are shorter wait for each other, and go out in one request."""
+REQUEST_METRICS = 1_000
+"""Most values that MLflow takes at once."""
 
 EXPERIMENT_TAGS = {
     # Opens the experiment on its run table; MLflow 3 would show an empty page on language models.
     "mlflow.experimentKind": "custom_model_development",
     "mlflow.note.content": (
-        "Runs of mnist_bench: MNIST networks by style, width, optimizer and batch size.\n\n"
-        "A row without a parent is a sweep, whose description holds the leaderboard, or a single "
-        "run; the runs of a sweep stand below it. Group by the tag `mnist_bench.cell` for the mean "
-        "over seeds. Sort by `test_accuracy` or `epoch_seconds_median`; the description of a run "
-        "says what is unusual about it."
+        # MLflow shows the first line until the description is unfolded.
+        "MNIST networks by style, width, optimizer and batch size, a row a run; the menu at the "
+        "top right changes what the table shows.\n\n"
+        "| view | shows |\n| --- | --- |\n"
+        "| Runs, best first | every run with its settings, by test accuracy; sweeps stand last |\n"
+        "| Cells, mean over seeds | a cell is all settings but the seed: the mean of its runs |\n"
+        "| Sweeps, newest first | sweeps, with their runs below them (unfold with the plus) |\n\n"
+        "The page of a sweep holds its leaderboard; that of a run its result, what is unusual "
+        "about it (`caveats`) and its curves, images and predictions. The second button above "
+        "the table shows charts in its place. Two runs or more, ticked, can be compared. "
+        "Differences between single runs are often chance: `python -m mnist_bench compare` "
+        "judges them over seeds."
     ),
+    **saved_views(),
 }
 REQUIRED_METRICS = (
     "total_seconds",
@@ -190,6 +200,8 @@ class StoredRun:
         metrics: The last value of each.
         tags: Those of this program, without their prefix.
         parent_run_id: Of the sweep that it was started by; empty for none.
+        artifacts: Where its artifacts lie, as a URI.
+        experiment_id: MLflow's id of its experiment.
     """
 
     run_id: str
@@ -200,6 +212,8 @@ class StoredRun:
     metrics: dict[str, float]
     tags: dict[str, str]
     parent_run_id: str
+    artifacts: str
+    experiment_id: str
 
     def is_reusable(self) -> bool:
         """Returns whether the run has a result: it ended well, completely, with finite figures.
@@ -279,16 +293,16 @@ def find_runs(
                 return found
 
 
-def newest_experiment(client: MlflowClient) -> str | None:
-    """Returns the id of the experiment that this program's newest run or sweep is in, if any.
+def newest_experiment(client: MlflowClient) -> str:
+    """Returns the name of the experiment of this program's newest run or sweep; empty for none.
 
     Raises:
         TrackingError: If the store cannot be read.
     """
-    ids = list(experiment_ids(client).values())
+    names = {id_: name for name, id_ in experiment_ids(client).items()}
     with _store_errors("the store"):
-        newest = client.search_runs(ids, f"tags.`{PREFIX}kind` LIKE '%'", max_results=1)
-    return str(newest[0].info.experiment_id) if newest else None
+        newest = client.search_runs(list(names), f"tags.`{PREFIX}kind` LIKE '%'", max_results=1)
+    return names[newest[0].info.experiment_id] if newest else ""
 
 
 def experiment_ids(client: MlflowClient) -> dict[str, str]:
@@ -308,30 +322,77 @@ def experiment_ids(client: MlflowClient) -> dict[str, str]:
                 return found
 
 
-def load_arrays(client: MlflowClient, run_id: str, path: str) -> dict[str, "NDArray[Any]"]:
-    """Returns the arrays of an `.npz` artifact of a run by name; none if there is no such file."""
-    import numpy as np
+def runs_page(client: MlflowClient, experiment: str) -> str:
+    """Returns the address of an experiment's run table, relative to the root of MLflow's UI.
 
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            file = client.download_artifacts(run_id, path, folder)
-        except (MlflowException, OSError):
-            return {}
-        try:
-            with np.load(file, allow_pickle=False) as arrays:
-                return dict(arrays)
-        except (OSError, ValueError, zipfile.BadZipFile):
-            return {}
+    The table opens in one of our views, which an experiment gets here if it has none yet; without
+    such an experiment it is the list of all.
+
+    Raises:
+        TrackingError: If the store cannot be read.
+    """
+    with _store_errors("the store"):
+        found = client.get_experiment_by_name(experiment)
+        if found is None:
+            return "#/experiments"
+        _add_views(client, found)
+        return runs_route(found.experiment_id)
 
 
-def load_text(client: MlflowClient, run_id: str, path: str) -> str:
-    """Returns a text artifact of a run; an empty one if there is no such file."""
-    with tempfile.TemporaryDirectory() as folder:
+def artifacts_of(client: MlflowClient, run_id: str) -> str:
+    """Returns where the artifacts of a run lie; empty if there is no such run.
+
+    It takes longer than to read them: of a run that was found it is known (`StoredRun`).
+
+    Raises:
+        TrackingError: If the store cannot be read.
+    """
+    with _store_errors("the store"):
         try:
-            file = client.download_artifacts(run_id, path, folder)
-        except (MlflowException, OSError):
-            return ""
-        return Path(file).read_text(encoding="utf-8", errors="replace")
+            return str(client.get_run(run_id).info.artifact_uri)
+        except MlflowException as error:
+            # The second is what no id can look like; a baseline file may hold anything.
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return ""
+            raise
+
+
+def read_artifact(client: MlflowClient, artifacts: str, path: str) -> bytes | None:
+    """Returns an artifact; None if there is no such file.
+
+    Args:
+        client: For the store.
+        artifacts: Where the artifacts of the run lie; empty for nowhere.
+        path: Inside of that, in no folder.
+
+    Raises:
+        TrackingError: If it is there and cannot be read, or the store cannot.
+    """
+    if not artifacts:  # to MLflow that is the current folder
+        return None
+    with tempfile.TemporaryDirectory() as folder, _store_errors("the store"):
+        repository: Any = get_artifact_repository(artifacts, tracking_uri=client.tracking_uri)
+        try:
+            return Path(repository.download_artifacts(path, folder)).read_bytes()
+        except MlflowException:
+            # A server's 404 comes without a code of MLflow's, so the listing is what tells.
+            if path in {file.path for file in repository.list_artifacts(None)}:
+                raise
+            return None
+
+
+def load_text(client: MlflowClient, artifacts: str, path: str) -> str:
+    """Returns a text artifact; an empty one if there is no such file.
+
+    Args:
+        client: For the store.
+        artifacts: Where the artifacts of the run lie.
+        path: Inside of that.
+
+    Raises:
+        TrackingError: If it is there and cannot be read, or the store cannot.
+    """
+    return (read_artifact(client, artifacts, path) or b"").decode(errors="replace")
 
 
 def load_curve(client: MlflowClient, run_id: str, key: str) -> list[tuple[int, float]]:
@@ -457,6 +518,8 @@ def _stored_run(run: Run) -> StoredRun:
             if key.startswith(PREFIX)
         },
         parent_run_id=run.data.tags.get("mlflow.parentRunId", ""),
+        artifacts=run.info.artifact_uri,
+        experiment_id=run.info.experiment_id,
     )
 
 
@@ -510,6 +573,8 @@ class RunRecorder:
     ) -> None:
         # Whoever makes a recorder holds the claim on the run's identity.
         self._store = store
+        self._waiting: list[Metric] = []
+        self._sent = time.perf_counter()
         self.clock = Clock()
         with stopwatch(self.clock):
             self.run_id = _create_run(store, name, tags, tags[f"{PREFIX}run_fp"])
@@ -547,7 +612,7 @@ class RunRecorder:
         step_losses: Sequence[float],
         examples: Sequence[int],
     ) -> None:
-        """Records one epoch in one request.
+        """Records one epoch, at once or with the next ones that end within a second.
 
         Args:
             number: The epoch, 1-based: the step of its metrics.
@@ -565,9 +630,12 @@ class RunRecorder:
             Metric("batch_loss", loss, now, (number - 1) * len(examples) + step)
             for step, loss in thin_losses(step_losses, examples, BATCH_LOSS_POINTS)
         ]
-        with stopwatch(self.clock):
-            heartbeat = RunTag(f"{PREFIX}heartbeat", str(now))
-            self._store.client.log_batch(self.run_id, metrics=rows, tags=[heartbeat])
+        self._waiting += rows
+        # Room is left for another epoch and the final metrics.
+        full = len(self._waiting) > REQUEST_METRICS - 2 * BATCH_LOSS_POINTS
+        if full or time.perf_counter() - self._sent > HELD_BACK_SECONDS:
+            with stopwatch(self.clock):
+                self._log(tags={f"{PREFIX}heartbeat": str(now)})
 
     def elder(self, run_fp: str) -> StoredRun | None:
         """Returns a living run of the same identity that was made before this one, if there is one.
@@ -590,11 +658,6 @@ class RunRecorder:
             and not _is_gone(self._store, run)
         ]
         return min(elders, key=lambda run: (run.start_ms, run.run_id), default=None)
-
-    def set_tag(self, key: str, value: str) -> None:
-        """Sets one tag."""
-        with stopwatch(self.clock):
-            self._store.client.set_tag(self.run_id, key, value)
 
     def log_artifacts(self, folder: Path) -> None:
         """Copies a folder's content to the run's artifacts."""
@@ -646,7 +709,7 @@ class RunRecorder:
 
     def artifact_link(self, path: str) -> str:
         """Returns the address of an artifact inside the MLflow UI, relative to its root."""
-        return _link(self._store, self.run_id, path)
+        return run_route(self._store.experiment_id, self.run_id, path)
 
     def _end(self, status: int) -> None:
         self._store.client.set_terminated(self.run_id, RunStatus.to_string(status))
@@ -658,16 +721,18 @@ class RunRecorder:
         tags: Mapping[str, str] | None = None,
     ) -> None:
         now = _milliseconds()
+        rows = [
+            Metric(key, value, now, 0)
+            for key, value in (metrics or {}).items()
+            if math.isfinite(value)
+        ]
         self._store.client.log_batch(
             self.run_id,
-            metrics=[
-                Metric(key, value, now, 0)
-                for key, value in (metrics or {}).items()
-                if math.isfinite(value)
-            ],
+            metrics=self._waiting + rows,
             params=[Param(key, _as_text(value)) for key, value in (params or {}).items()],
             tags=[RunTag(key, value) for key, value in (tags or {}).items()],
         )
+        self._waiting, self._sent = [], time.perf_counter()
 
 
 class SweepRecorder:
@@ -695,8 +760,9 @@ class SweepRecorder:
             runs: Name -> run id.
             files: Paths of artifacts of the sweep.
         """
-        return {name: _link(self._store, run_id) for name, run_id in runs.items()} | {
-            file: _link(self._store, self.run_id, file) for file in files
+        experiment_id = self._store.experiment_id
+        return {name: run_route(experiment_id, run_id) for name, run_id in runs.items()} | {
+            file: run_route(experiment_id, self.run_id, file) for file in files
         }
 
     def log_progress(self, counts: Mapping[str, float]) -> None:
@@ -715,11 +781,6 @@ class SweepRecorder:
         self._store.client.set_tag(self.run_id, "mlflow.note.content", page)
         self._store.client.set_terminated(self.run_id, status)
         self._claim.release()
-
-
-def _link(store: Store, run_id: str, artifact: str | None = None) -> str:
-    run = f"#/experiments/{store.experiment_id}/runs/{run_id}"
-    return run if artifact is None else f"{run}/artifacts/{quote(artifact)}"
 
 
 def _create_run(store: Store, name: str, tags: Mapping[str, str], claim: str) -> str:
@@ -769,6 +830,7 @@ def _experiment_id(client: MlflowClient, name: str, artifacts: Path | None) -> s
                 f"tracking.experiment: '{name}' was deleted in this store; restore it with "
                 f"`mlflow experiments restore -x {found.experiment_id}` or choose another name"
             )
+        _add_views(client, found)
         return str(found.experiment_id)
     location = None if artifacts is None else (artifacts / _folder_name(name)).as_uri()
     try:
@@ -779,6 +841,14 @@ def _experiment_id(client: MlflowClient, name: str, artifacts: Path | None) -> s
         if found is None:
             raise
         return str(found.experiment_id)
+
+
+def _add_views(client: MlflowClient, experiment: Experiment) -> None:
+    """Gives our views of the run table to an experiment that was made without them."""
+    views = saved_views()
+    if not views.keys() & experiment.tags.keys():  # else somebody deleted the others
+        for key, value in views.items():
+            client.set_experiment_tag(experiment.experiment_id, key, value)
 
 
 def _folder_name(experiment: str) -> str:

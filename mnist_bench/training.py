@@ -1,8 +1,10 @@
 """Trains one model: build, compile, train, evaluate. Knows nothing of MLflow or the terminal."""
 
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from functools import cache
 
 import keras
 import numpy as np
@@ -20,6 +22,10 @@ _OPTIMIZERS = {
     "rmsprop": keras.optimizers.RMSprop,
     "sgd": keras.optimizers.SGD,
 }
+
+
+PROGRAMS_BYTES = 1_000_000_000
+"""Of compiled programs that a process keeps: the default sweep's 32 take half of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,7 @@ class RunResult:
         train_seconds: Sum of the epochs' seconds.
         eval_seconds: All evaluations, of validation and of test.
         peak_memory_bytes: Largest resident set during this training.
+        is_reused: Whether it ran a program that an earlier run had compiled.
     """
 
     model: keras.Model
@@ -78,6 +85,7 @@ class RunResult:
     train_seconds: float
     eval_seconds: float
     peak_memory_bytes: int
+    is_reused: bool
 
 
 class Diverged(ArithmeticError):  # noqa: N818 - an outcome of the training, by the field's own word
@@ -85,7 +93,10 @@ class Diverged(ArithmeticError):  # noqa: N818 - an outcome of the training, by 
 
 
 def train(
-    config: RunConfig, dataset: Dataset, on_epoch: Callable[[Epoch], None] = lambda epoch: None
+    config: RunConfig,
+    dataset: Dataset,
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    programs: engines.Programs | None = None,
 ) -> RunResult:
     """Trains and evaluates one model.
 
@@ -93,6 +104,8 @@ def train(
         config: Checked settings.
         dataset: What `data.load` returned for `config.data`.
         on_epoch: Called after each epoch, outside every clock; also for the epoch that diverged.
+        programs: Where to take a compiled program from, and leave it for the next run; None
+            compiles afresh. The results are equal to the last bit.
 
     Raises:
         Diverged: After `on_epoch` was called for the epoch in which it happened.
@@ -100,45 +113,15 @@ def train(
     environment.reset_peak_memory()
     start = time.perf_counter()
     model = models.build(config.model, config.seed)
-    engine = _make_engine(model, config, dataset)
-    built = time.perf_counter()
-    engine.prepare()
-    compiled = time.perf_counter()
-
-    rows = len(dataset.train.labels)
-    steps = -(-rows // config.train.batch_size)
-    examples = np.minimum(np.arange(1, steps + 1) * config.train.batch_size, rows)
-    epochs: list[Epoch] = []
-    eval_seconds = 0.0
-    for number in range(1, config.train.epochs + 1):
+    with _engine(model, config, dataset, programs or engines.Programs(0)) as (engine, is_reused):
+        built = time.perf_counter()
+        engine.prepare()
+        compiled = time.perf_counter()
+        epochs, eval_seconds = _train_epochs(engine, config, dataset, on_epoch)
         began = time.perf_counter()
-        metrics = engine.train_epoch(epoch_order(config.seed, number, rows))
-        trained = time.perf_counter()
-        val_loss, val_accuracy = (
-            (None, None)
-            if dataset.validation is None
-            else engine.evaluate(dataset.validation.images, dataset.validation.labels)
-        )
-        eval_seconds += time.perf_counter() - trained
-        epoch = Epoch(
-            number=number,
-            examples=examples,
-            train_loss=metrics.loss,
-            train_accuracy=metrics.accuracy,
-            val_loss=val_loss,
-            val_accuracy=val_accuracy,
-            epoch_seconds=trained - began,
-            examples_per_second=rows / (trained - began),
-            step_losses=metrics.step_losses,
-        )
-        epochs.append(epoch)
-        on_epoch(epoch)
-        _check_finite(model, epoch)
-
-    began = time.perf_counter()
-    test_loss, test_accuracy = engine.evaluate(dataset.test.images, dataset.test.labels)
-    probabilities = engine.predict(dataset.test.images)
-    eval_seconds += time.perf_counter() - began
+        probabilities = engine.predict(dataset.test.images)
+        test_loss, test_accuracy = engines.score(probabilities, dataset.test.labels)
+        eval_seconds += time.perf_counter() - began
     trainable = _count(model.trainable_weights)
     non_trainable = _count(model.non_trainable_weights)
     return RunResult(
@@ -155,7 +138,53 @@ def train(
         train_seconds=sum(epoch.epoch_seconds for epoch in epochs),
         eval_seconds=eval_seconds,
         peak_memory_bytes=environment.peak_memory_bytes(),
+        is_reused=is_reused,
     )
+
+
+def _train_epochs(
+    engine: engines.Engine,
+    config: RunConfig,
+    dataset: Dataset,
+    on_epoch: Callable[[Epoch], None],
+) -> tuple[list[Epoch], float]:
+    """Returns the epochs, and the seconds that their evaluations took."""
+    rows = len(dataset.train.labels)
+    steps = -(-rows // config.train.batch_size)
+    examples = np.minimum(np.arange(1, steps + 1) * config.train.batch_size, rows)
+    epochs: list[Epoch] = []
+    eval_seconds = 0.0
+    for number in range(1, config.train.epochs + 1):
+        began = time.perf_counter()
+        metrics = engine.train_epoch(epoch_order(config.seed, number, rows))
+        trained = time.perf_counter()
+        val_loss, val_accuracy = (
+            (None, None)
+            if dataset.validation is None
+            else engines.score(engine.predict(dataset.validation.images), dataset.validation.labels)
+        )
+        eval_seconds += time.perf_counter() - trained
+        epoch = Epoch(
+            number=number,
+            examples=examples,
+            train_loss=metrics.loss,
+            train_accuracy=metrics.accuracy,
+            val_loss=val_loss,
+            val_accuracy=val_accuracy,
+            epoch_seconds=trained - began,
+            examples_per_second=rows / (trained - began),
+            step_losses=metrics.step_losses,
+        )
+        epochs.append(epoch)
+        on_epoch(epoch)
+        _check_finite(engine.weights(), epoch)
+    return epochs, eval_seconds
+
+
+@cache
+def kept_programs() -> engines.Programs:
+    """Returns what this process keeps of compiled programs and data, for all runs of a sweep."""
+    return engines.Programs(PROGRAMS_BYTES)
 
 
 def start_device() -> str:
@@ -164,8 +193,11 @@ def start_device() -> str:
 
 
 def forget_models() -> None:
-    """Drops what Keras keeps of the models of this process."""
-    keras.backend.clear_session()
+    """Drops what Keras keeps of the models of this process, which then are garbage.
+
+    Compiled programs that are kept stay as they are.
+    """
+    keras.backend.clear_session(free_memory=False)
 
 
 def epoch_order(seed: int, epoch: int, rows: int) -> NDArray[np.int32]:
@@ -182,24 +214,57 @@ def make_optimizer(config: OptimizerConfig) -> keras.Optimizer:
     return _OPTIMIZERS[settings.pop("name").value](**settings)
 
 
-def _make_engine(model: keras.Model, config: RunConfig, dataset: Dataset) -> engines.Engine:
+@contextmanager
+def _engine(
+    model: keras.Model, config: RunConfig, dataset: Dataset, programs: engines.Programs
+) -> Iterator[tuple[engines.Engine, bool]]:
+    """Gives the engine, and whether its program is reused; then the model holds the result."""
     optimizer = make_optimizer(config.optimizer)
     images, labels = dataset.train.images, dataset.train.labels
     batch_size = config.train.batch_size
-    if config.train.engine is Engine.compiled:
-        return engines.CompiledEngine(model, optimizer, images, labels, batch_size)
-    tuned = config.train.engine is Engine.fit_tuned
-    return engines.FitEngine(model, optimizer, images, labels, batch_size, tuned=tuned)
+    if config.train.engine is not Engine.compiled:
+        tuned = config.train.engine is Engine.fit_tuned
+        yield engines.FitEngine(model, optimizer, images, labels, batch_size, tuned=tuned), False
+        return
+    key = _compiled_in(config, len(labels))
+    kept = programs.take(key)
+    # With a model of its own, so that the next run does not change the result of this one.
+    program = kept or engines.Program(
+        models.build(config.model, config.seed),
+        make_optimizer(config.optimizer),
+        len(labels),
+        batch_size,
+    )
+    model = engines.make_ready(model, optimizer)
+    yield (
+        engines.CompiledEngine(program, model, *programs.on_device(images, labels)),
+        kept is not None,
+    )
+    # Not reached after an error: a program that was interrupted is not kept.
+    program.unload(model)
+    programs.keep(key, program)
 
 
-def _check_finite(model: keras.Model, epoch: Epoch) -> None:
+def _compiled_in(config: RunConfig, rows: int) -> str:
+    """Returns what a program depends on: all but seed, data and the optimizer's learning rate.
+
+    These are variables and arguments of the program; every other setting of the optimizer is a
+    constant in it. The style is part of it, though all four come to the same arithmetic: a run with
+    another style's program could not show that its own gives the same curve, which is what a
+    comparison of styles is there to check.
+    """
+    optimizer = replace(config.optimizer, learning_rate=1.0)
+    return repr((config.model, optimizer, config.train.batch_size, rows))
+
+
+def _check_finite(weights: list[NDArray[np.float32]], epoch: Epoch) -> None:
     # XLA's fast min and max may turn NaN weights into a finite loss, so the weights are looked at
     # too.
     if not np.isfinite(epoch.train_loss):
         finite = np.isfinite(epoch.step_losses)
         step = "" if finite.all() else f", step {int(finite.argmin()) + 1}"
         raise Diverged(f"the loss became {epoch.train_loss} in epoch {epoch.number}{step}")
-    if not all(np.isfinite(weight).all() for weight in model.get_weights()):
+    if not all(np.isfinite(weight).all() for weight in weights):
         raise Diverged(f"a weight became NaN or infinite in epoch {epoch.number}")
 
 

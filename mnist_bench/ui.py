@@ -11,7 +11,7 @@ import urllib.error
 import urllib.request
 import webbrowser
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO
 
 import psutil
@@ -67,6 +67,7 @@ def serving(uri: str, port: int) -> Iterator["Server"]:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
+            start_new_session=True,  # a group of its own, which can be ended as one
         )
         try:
             yield Server(process, port, output)
@@ -138,35 +139,35 @@ def _answers(address: str) -> bool:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Ends a process and all that it started.
-
-    Those that serve are told and have some time; MLflow's own process, which only waits for them,
-    may hang when it is told (MLflow 3.17), and is killed.
-    """
+    """Ends a server with all its processes, also if the first of them is gone already."""
     # A second Ctrl-C must not leave half of them running.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        told = _descendants(process)
-        for each in told:
-            _send(each, signal.SIGTERM)
-        psutil.wait_procs(told, timeout=GRACE_SECONDS)
-        for each in _descendants(process):
-            _send(each, signal.SIGKILL)
-        process.kill()
+        _tell(process.pid, signal.SIGTERM)
+        deadline = time.monotonic() + GRACE_SECONDS
+        # The first process only waits for the others, and may hang once it is told (MLflow 3.17).
+        while _others(process.pid) and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+        _tell(process.pid, signal.SIGKILL)
         process.wait()
     finally:
         signal.signal(signal.SIGINT, before)
 
 
-def _descendants(process: "subprocess.Popen[bytes]") -> list[psutil.Process]:
-    try:
-        return psutil.Process(process.pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
+def _others(group: int) -> list[int]:
+    """Returns the processes of a group but its first."""
+    found = []
+    for number in psutil.pids():
+        with suppress(ProcessLookupError, PermissionError):
+            if number != group and os.getpgid(number) == group:
+                found.append(number)
+    return found
 
 
-def _send(process: psutil.Process, number: int) -> None:
+def _tell(group: int, number: int) -> bool:
+    """Sends a signal to all processes of a group, 0 to none; returns whether there are any."""
     try:
-        process.send_signal(number)
-    except psutil.NoSuchProcess:
-        return  # it was faster
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return False
+    return True

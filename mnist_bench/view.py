@@ -40,7 +40,7 @@ def show_run(console: Console, source: "Source", run: "StoredRun") -> None:
     """Prints one run: what it is, its result, and its curves."""
     from mnist_bench import tracking
 
-    published = _published(tracking.load_text(source.client, run.run_id, "config.yaml"))
+    published = _published(tracking.load_text(source.client, run.artifacts, "config.yaml"))
     terminal.say(console, run.name, "bold")
     console.print(_grid({**_state(source, run), **_circumstances(run), **_notes(run, published)}))
     console.print()
@@ -52,7 +52,7 @@ def show_run(console: Console, source: "Source", run: "StoredRun") -> None:
 
 def show_sweep(console: Console, source: "Source", sweep: "StoredRun") -> None:
     """Prints one sweep: how it went, its leaderboard, and the runs that gave no result."""
-    runs = source.members(sweep.tags["sweep_id"])
+    runs = source.members(sweep)
     board: dict[str, list[Mapping[str, float]]] = {}
     for run in runs:
         results = board.setdefault(run.cell, [])
@@ -76,9 +76,12 @@ def show_sweep(console: Console, source: "Source", sweep: "StoredRun") -> None:
     for run in runs:
         if run.failure:
             terminal.say(console, f"no result: {run.name}: {run.failure}", "red")
-    if runs:
-        best = max(runs, key=lambda run: run.metrics.get("test_accuracy", 0.0))
-        terminal.say(console, f"The best of its runs: python -m mnist_bench show '{best.name}'")
+    finished = [run for run in runs if not run.failure]
+    if finished:
+        best = max(finished, key=lambda run: run.metrics["test_accuracy"])
+        # By its id: a name may be that of a newer run too.
+        command = f"python -m mnist_bench show {best.run_id[:12]}"
+        terminal.say(console, f"The best of its runs: {command}")
 
 
 def show_digit(console: Console, digit: Digit, probabilities: "NDArray[np.float32]") -> None:
@@ -144,7 +147,7 @@ def _why(source: "Source", run: "StoredRun") -> str:
     if run.status == "FINISHED":
         return ", but incomplete"
     reason = run.tags.get("failure", "")
-    traced = tracking.load_text(source.client, run.run_id, "traceback.txt").splitlines()
+    traced = tracking.load_text(source.client, run.artifacts, "traceback.txt").splitlines()
     if traced:
         # Its last line is the exception: its class, with the module of that, and what it says.
         kind, _, said = traced[-1].partition(": ")
@@ -179,7 +182,8 @@ def _circumstances(run: "StoredRun") -> dict[str, str]:
 
 def _notes(run: "StoredRun", published: PublishedConfig | None) -> dict[str, str]:
     """Returns what has to be known to read the figures."""
-    notes = list(caveats(_data_config(run.params)).values())
+    # A run that was killed before its settings were recorded has none.
+    notes = list(caveats(_data_config(run.params)).values()) if run.params else []
     if run.tags.get("timing") == "shared":
         notes.append("other runs shared the machine, so its times say little")
     return {

@@ -10,7 +10,6 @@ import click
 from mnist_bench import commands
 
 FAILED = 1
-TERMINATED = 128 + signal.SIGTERM
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 run_argument = click.argument("name", metavar="RUN")
@@ -47,7 +46,8 @@ def ui_command(port: int, tracking_uri: str | None, no_browser: bool) -> int:
     """Shows the runs in MLflow's UI, on this machine only, until Ctrl-C."""
     from mnist_bench import tracking, ui
 
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(TERMINATED))
+    for ending in (signal.SIGTERM, signal.SIGHUP):  # the second is a terminal that was closed
+        signal.signal(ending, lambda number, frame: sys.exit(128 + number))
     try:
         uri = tracking.absolute_uri(tracking_uri)
         if uri.startswith(("http://", "https://")):
@@ -57,8 +57,8 @@ def ui_command(port: int, tracking_uri: str | None, no_browser: bool) -> int:
                 ui.open_browser(page)
             return 0
         ui.check_port(port)
-        newest = tracking.newest_experiment(tracking.open_existing(uri))
-        route = f"#/experiments/{newest}/runs" if newest else "#/experiments"
+        client = tracking.open_existing(uri)
+        route = tracking.runs_page(client, tracking.newest_experiment(client))
         click.echo(f"Starting MLflow's server on {tracking.described(uri)}; about half a minute")
         with ui.serving(uri, port) as server:
             server.wait_until_it_answers()

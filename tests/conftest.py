@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from mnist_bench import tracking
 
@@ -20,6 +21,11 @@ class Cli:
     """Runs the program as its users do."""
 
     folder: Path
+
+    @property
+    def uri(self) -> str:
+        """Of the store that its runs go to."""
+        return f"sqlite:///{self.folder}/mlflow.db"
 
     def __call__(
         self, *arguments: str, code: int | None = 0, **environment: str
@@ -38,7 +44,7 @@ class Cli:
         return done
 
     def runs(self, experiment: str = "mnist_bench") -> list[tracking.StoredRun]:
-        store = tracking.open_existing(f"sqlite:///{self.folder}/mlflow.db")
+        store = tracking.open_existing(self.uri)
         found = store.get_experiment_by_name(experiment)
         return tracking.find_runs(store, [found.experiment_id])
 
@@ -52,13 +58,21 @@ def cli(tmp_path: Path) -> Cli:
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Cli:
     """A store with a sweep over styles and optimizers; read it, do not write to it."""
-    cli = Cli(tmp_path_factory.mktemp("trained"))
-    cli(
-        "-m",
-        "grid=none",
-        "model.style=sequential_add,sequential_list,functional,subclass",
-        "model.hidden_units=[16,8]",
-        "optimizer=adam,rmsprop",
-        *SMALL,
-    )
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # of all workers: one of them trains
+    cli = Cli(folder / "trained")
+    done = folder / "trained.done"
+    with FileLock(folder / "trained.lock"):
+        if not done.exists():
+            cli.folder.mkdir(exist_ok=True)
+            cli(
+                "-m",
+                "grid=none",
+                "model.style=sequential_add,sequential_list,functional,subclass",
+                "model.hidden_units=[16,8]",
+                "optimizer=adam,rmsprop",
+                *SMALL,
+            )
+            done.touch()
     return cli

@@ -1,4 +1,3 @@
-import json
 import os
 import pickle
 import re
@@ -7,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,18 +15,13 @@ from composed import compose, plan
 import mnist_bench
 from mnist_bench.cli import recordable_overrides
 from mnist_bench.config import load, resource_dir
+from tests.programs import Answer, ask
 
 LONG = "x" * 10_000
 HOME = "/home/marker-4711"
 STYLES = "one of sequential_add, sequential_list, functional, subclass"
+Answers = dict[tuple[str, ...], Answer]
 OPTIMIZERS = "Available options in 'optimizer': adam adamw rmsprop sgd"
-
-
-class Answer(NamedTuple):
-    code: int
-    out: str
-    err: str
-    loaded: list[str]
 
 
 def run(arguments: Sequence[str], folder: Path) -> "subprocess.CompletedProcess[str]":
@@ -149,28 +143,6 @@ SWEEPS: list[tuple[list[str], list[str]]] = [
     (["-m", "--dry-run", "seed=-1"], ["(in 32 of 32 runs)"]),
 ]  # fmt: skip
 
-# One process answers all of them: each start of Python with Hydra costs a third of a second.
-ASK = """
-import contextlib, functools, io, json, sys
-from mnist_bench import cli
-
-cli.register = functools.cache(cli.register)  # what it stores stays the same
-answers = []
-for arguments in json.load(sys.stdin):
-    sys.argv = ["mnist_bench", *arguments]
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            code = cli.main()
-        except SystemExit as exit:
-            code = exit.code
-        except BaseException as error:
-            code = repr(error)
-    loaded = sorted({"tensorflow", "keras", "mlflow", "evil"} & set(sys.modules))
-    answers.append([code, out.getvalue(), err.getvalue(), loaded])
-json.dump(answers, sys.__stdout__)
-"""
-
 EVIL_MODULE = "open('pwned', 'w').close()\nclass Evil:\n    pass\n"
 
 
@@ -190,20 +162,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def answers(folder: Path) -> dict[str, Answer]:
-    asked = [arguments for arguments, _ in SINGLE + SWEEPS]
-    done = subprocess.run(
-        [sys.executable, "-c", ASK],
-        input=json.dumps(asked),
-        cwd=folder,
-        env={**os.environ, "HOME": HOME},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stderr == ""
-    given = [Answer(*answer) for answer in json.loads(done.stdout)]
-    return dict(zip(map(repr, asked), given, strict=True))
+def answers(folder: Path) -> Answers:
+    return ask([arguments for arguments, _ in SINGLE + SWEEPS], folder, HOME=HOME)
 
 
 def short(value: Any) -> str:
@@ -211,8 +171,8 @@ def short(value: Any) -> str:
 
 
 @pytest.mark.parametrize(("arguments", "said"), SINGLE + SWEEPS, ids=short)
-def test_refusals(arguments: list[str], said: list[str], answers: dict[str, Answer]) -> None:
-    answer = answers[repr(arguments)]
+def test_refusals(arguments: list[str], said: list[str], answers: Answers) -> None:
+    answer = answers[tuple(arguments)]
     assert (answer.code, answer.out) == (2, ""), answer.err
     lines = answer.err.splitlines()
     assert len(lines) == len(said), answer.err
@@ -225,10 +185,10 @@ def test_refusals(arguments: list[str], said: list[str], answers: dict[str, Answ
         assert str(Path(mnist_bench.__file__).parent) not in line
 
 
-def test_refusals_leave_nothing_behind(folder: Path, answers: dict[str, Answer]) -> None:
+def test_refusals_leave_nothing_behind(folder: Path, answers: Answers) -> None:
     assert not any({"tensorflow", "keras", "evil"} & set(a.loaded) for a in answers.values())
     # A refused run has no need of MLflow, which takes a second to load.
-    assert not any(answers[repr(arguments)].loaded for arguments, _ in SINGLE)
+    assert not any(answers[tuple(arguments)].loaded for arguments, _ in SINGLE)
     left = {path.name for path in folder.rglob("*")} - {"__pycache__"}
     assert left <= {"evil.py", "evil.pickle", "evil.yaml", "outputs"}
 
@@ -267,7 +227,7 @@ def test_help(tmp_path: Path) -> None:
         group: sorted(path.stem for path in folder.glob("*.yaml"))
         for group, folder in folders.items()
     }
-    for words in ("mlflow ui", "Exit codes: 0", "--cfg job", "+experiment=NAME"):
+    for words in ("mnist_bench ui", "Exit codes: 0", "--cfg job", "+experiment=NAME"):
         assert words in done.stdout
     # Each key that is named exists.
     keys = re.findall(r"\b(?:model|train|data|tracking|sweep)\.\w+", done.stdout)

@@ -193,6 +193,24 @@ def test_times_with_and_without_a_compiled_program_never_mix():
     assert verdict_of(result, "epoch_seconds_median").verdict is Verdict.IDENTICAL
 
 
+@pytest.mark.parametrize("changes", [{"compiled": "reused"}, {"compiled": ""}, {"parent": "sweep"}])
+def test_memory_is_judged_only_of_runs_that_had_a_process_of_their_own(changes):
+    base = side("b", {"a": GOOD}, peak_memory_bytes=1e9)
+    cand = side("c", {"a": GOOD}, peak_memory_bytes=2e9)
+    kept = [
+        replace(
+            sample,
+            parent_run_id=changes.get("parent", ""),
+            facts=sample.facts | {"compiled": changes.get("compiled", "fresh")},
+        )
+        for sample in cand.samples
+    ]
+    assert verdict_of(judge(base, cand), "peak_memory_bytes").verdict is not Verdict.NOT_COMPARABLE
+    row = verdict_of(judge(base, Selection("c", tuple(kept))), "peak_memory_bytes")
+    assert row.verdict is Verdict.NOT_COMPARABLE
+    assert row.note == "what the process kept of earlier runs is in it"
+
+
 # What is refused
 
 

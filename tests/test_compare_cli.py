@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from unittest import mock
 from xml.etree import ElementTree
 
@@ -202,9 +201,10 @@ def test_help_is_quick_and_nothing_heavy_is_loaded(tmp_path):
         "import sys; from mnist_bench import compare_cli; compare_cli.main(['--help']);"
         "print({'tensorflow', 'mlflow', 'matplotlib', 'jinja2', 'hydra'} & set(sys.modules))"
     )
-    start = time.perf_counter()
+    before = os.times()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert time.perf_counter() - start < 3  # under 1 s alone; the cores may be shared
+    after = os.times()  # of the processor, which others may keep waiting
+    assert after.children_user - before.children_user < 3
     assert done.stdout.endswith("set()\n")
     assert "Exit codes: 0 pass" in " ".join(done.stdout.split())
 

@@ -1,13 +1,14 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from mnist_bench.config import (
     Activation,
     ModelConfig,
     Style,
 )
-from mnist_bench.engine import CompiledEngine, FitEngine
+from mnist_bench.engine import CompiledEngine, FitEngine, Program, score
 from mnist_bench.models import build
 
 ROWS = 300
@@ -27,10 +28,11 @@ def data():
 def make(kind, data, batch_size, optimizer="adam", style=Style.sequential_list):
     network = ModelConfig(style=style, hidden_units=[16, 8], activation=Activation.relu)
     model = build(network, 0)
-    arguments = (model, OPTIMIZERS[optimizer](), *data, batch_size)
+    own_optimizer = OPTIMIZERS[optimizer]()
     if kind == "compiled":
-        return model, CompiledEngine(*arguments)
-    return model, FitEngine(*arguments, tuned=kind == "fit_tuned")
+        program = Program(model, own_optimizer, len(data[0]), batch_size)
+        return model, CompiledEngine(program, model, *map(tf.constant, data))
+    return model, FitEngine(model, own_optimizer, *data, batch_size, tuned=kind == "fit_tuned")
 
 
 def orders(epochs, rows=ROWS):
@@ -39,7 +41,7 @@ def orders(epochs, rows=ROWS):
 
 def curves(engine, data, epochs=4):
     trained = [engine.train_epoch(order) for order in orders(epochs)]
-    return [(m.loss, m.accuracy) for m in trained], engine.evaluate(*data)
+    return [(m.loss, m.accuracy) for m in trained], score(engine.predict(data[0]), data[1])
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -95,17 +97,29 @@ def test_results_do_not_depend_on_preparing(kind, data):
 def test_training_after_preparing_compiles_nothing(data):
     _, engine = make("compiled", data, 32)
     engine.prepare()
-    before = (
-        engine._epoch.experimental_get_tracing_count(),
-        engine._forward.experimental_get_tracing_count(),
-    )
+    before = tracings(engine._program)
     curves(engine, data)
     engine.predict(data[0][:7])
-    after = (
-        engine._epoch.experimental_get_tracing_count(),
-        engine._forward.experimental_get_tracing_count(),
-    )
-    assert before == after == (1, 1)
+    assert before == tracings(engine._program) == (1, 1)
+
+
+def test_slices_change_no_bit(data, monkeypatch):
+    """Ten steps, the last of them a partial batch, at once and one by one."""
+    results = []
+    for steps, seconds in ((10, 1e9), (1, 0)):
+        monkeypatch.setattr("mnist_bench.engine.SLICE_SECONDS", seconds)
+        model, engine = make("compiled", data, 32)
+        engine._program._slice_steps = steps
+        trained = [engine.train_epoch(order) for order in orders(2)]
+        assert engine._program._slice_steps >= steps
+        curve = [(m.loss, m.accuracy, m.step_losses.tobytes()) for m in trained]
+        results.append((curve, [weight.tobytes() for weight in model.get_weights()]))
+    assert results[0] == results[1]
+
+
+def tracings(program):
+    functions = (program._epoch, program._forward)
+    return tuple(function.experimental_get_tracing_count() for function in functions)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -148,7 +162,7 @@ def test_evaluates_every_row_once(kind, rows, data):
     labels = np.resize(data[1], rows)
     model, engine = make(kind, data, 32)
     probabilities = model(images).numpy()
-    loss, accuracy = engine.evaluate(images, labels)
+    loss, accuracy = score(engine.predict(images), labels)
     expected = -np.log(probabilities[np.arange(rows), labels]).mean()
     assert loss == pytest.approx(expected, rel=1e-5)
     assert accuracy == pytest.approx((probabilities.argmax(axis=1) == labels).mean(), rel=1e-6)

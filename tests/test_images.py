@@ -82,6 +82,21 @@ def test_a_small_image_that_is_not_like_mnist_is_made_so():
     assert np.ptp(np.flatnonzero(digit.pixels.any(axis=1))) + 1 == 20
 
 
+@pytest.mark.parametrize(("paper", "ink"), [(90, 255), (160, 20), (0, 120)])
+def test_a_small_image_on_grey_paper_or_with_faint_ink_is_not_left_as_it_is(mnist, paper, ink):
+    share = mnist[0] / 255
+    digit = images.prepare(picture(paper + (ink - paper) * share))
+    assert "left as it is" not in digit.done[-1]
+    assert (digit.pixels.min(), digit.pixels.max()) == (0, pytest.approx(255, abs=1))
+
+
+def test_light_ink_on_dark_paper_is_not_inverted_by_a_dark_smudge():
+    chalk = np.full((280, 280), 40, np.float32)
+    chalk[100:180, 130:150] = 110
+    chalk[20:60, 20:60] = 0  # the smudge differs less, though it is black
+    assert images.prepare(picture(chalk)).assumed == ("light on dark",)
+
+
 @pytest.mark.parametrize(
     ("name", "convert"),
     [

@@ -22,7 +22,8 @@ from mnist_bench.config import (
     resource_dir,
 )
 from mnist_bench.data import DataError
-from mnist_bench.plan import Plan
+from mnist_bench.plan import Plan, assess
+from mnist_bench.tracking import REQUIRED_METRICS, StoredRun
 
 STUDIES = ["flatten_1000", "functional_64", "stacked_add", "stacked_list", "subclass_784"]
 
@@ -237,6 +238,38 @@ def check_published(config: RunConfig, published: PublishedConfig) -> None:
     assert 0 < low < high
     sizes = [784, *config.model.hidden_units, 10]
     assert published.params_total == sum((a + 1) * b for a, b in pairwise(sizes))
+
+
+def test_only_the_first_run_of_a_cell_is_estimated_to_compile() -> None:
+    [cell, other] = {r.identity.cell_fp for r in plan("grid=none", "train.batch_size=32,64").runs}
+    earlier = [
+        stored_run(cell, "fresh", 9.0),
+        stored_run(cell, "reused", 2.0),
+        stored_run(cell, "reused", 4.0),
+        stored_run(other, "fresh", 20.0),
+    ]
+    made = plan("grid=none", "train.batch_size=32,64", "seed=5,6,7")
+    estimates: dict[str, list[float | None]] = {cell: [], other: []}
+    for prospect in assess(made, earlier):
+        estimates[prospect.run.identity.cell_fp].append(prospect.seconds)
+    assert estimates == {cell: [9, 3, 3], other: [20, 20, 20]}
+
+
+def stored_run(cell: str, compiled: str, seconds: float) -> StoredRun:
+    names = ("version", "code_fp", "data_fp", "run_fp")
+    tags = dict.fromkeys(names, "") | {"cell_fp": cell, "compiled": compiled}
+    return StoredRun(
+        run_id="",
+        name="",
+        status="FINISHED",
+        start_ms=0,
+        params={"seed": "0"},
+        metrics=dict.fromkeys(REQUIRED_METRICS, seconds),
+        tags={**tags, "kind": "run", "complete": "1"},
+        parent_run_id="",
+        artifacts="",
+        experiment_id="",
+    )
 
 
 def test_a_study_of_studies_runs_each_as_it_is_by_itself() -> None:

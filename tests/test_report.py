@@ -180,9 +180,13 @@ def test_the_plan_as_csv_holds_nothing_that_a_spreadsheet_would_run() -> None:
 @pytest.mark.parametrize("text", HOSTILE)
 def test_any_failure_is_shown_as_it_is(text: str) -> None:
     shown = " ".join(text.split())
-    page = Tables(failed_run_page(cell="a_b 1-2", seed=3, failure=text))
+    failed = failed_run_page(
+        cell="a_b 1-2", seed=3, failure=text, notes=["it was odd"], links={"traceback.txt": "#/x"}
+    )
+    page = Tables(failed)
     assert page.rows == [["", "this run"], ["a_b 1-2", "seed 3"], ["failed", shown]]
-    assert page.others == ["strong", "strong", "code"]
+    assert page.others == ["strong", "strong", "strong", "a"]
+    assert page.outside.split() == ["Note:", "it", "was", "odd.", "Artifacts:", "traceback.txt"]
     sweep = Tables(sweep_page(leaderboard({"c": [metrics(0.5)]}), {"run s0": text}, ["run s1"], {}))
     assert sweep.rows[2:] == [["failed", "why"], ["run s0", shown], ["missing"], ["run s1"]]
     assert sweep.others == []
@@ -229,6 +233,10 @@ def test_the_page_of_a_run() -> None:
         ["parameters", "795,010", "795,010"],
         ["seconds an epoch (median of epochs 2..)", "1.235", "11 to 12.5, on another machine"],
     ]
+    headline = (
+        "test accuracy 0.9812 (published: 0.9801) · train accuracy 0.9955 (published: 0.9960)"
+    )
+    assert page.outside.startswith(headline)
     assert "Note: the test set served as validation set." in page.outside
     assert "Note: pixels end in [0, 1.133]." in page.outside
     assert "[curves/loss.png](#/x/y)" in text

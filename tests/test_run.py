@@ -1,5 +1,6 @@
 """One run, recorded in a real store."""
 
+import copy
 import csv
 import os
 import subprocess
@@ -9,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mnist_bench import run, startup, tracking
-from mnist_bench.config import PublishedConfig, Validation
+from mnist_bench import environment, fingerprint, run, startup, tracking
+from mnist_bench.config import Match, PublishedConfig, Validation
 from mnist_bench.data import load_cached
+from mnist_bench.fingerprint import identify
 from mnist_bench.training import Epoch
 from tests.test_training import config, optimizer
 
@@ -88,6 +90,42 @@ def test_the_logged_model_loads_and_predicts_the_same(client, single, settings, 
     assert {pin.split("==")[0] for pin in pins} >= {"tensorflow", "keras", "numpy"}
 
 
+def test_a_run_under_other_versions_counts_if_the_code_alone_is_to_match(
+    settings, single, client, monkeypatch
+):
+    here = environment.describe().versions
+    other = fingerprint.env_fp({**here, "keras": "3.0"}, {})
+    monkeypatch.setattr(fingerprint, "env_fp", lambda versions, flags: other)
+    by_code = copy.deepcopy(settings)
+    by_code.sweep.match = Match.code
+    summary = run.execute(by_code, [])
+    assert (summary.run_id, summary.stored, summary.other_versions) == (single.run_id, True, True)
+    store = tracking.open_store(settings.tracking.uri, settings.tracking.experiment)
+    identity = fingerprint.identify(settings, load_cached(settings.data).digest)
+    assert run._runs_before(store, settings, identity) == []
+    by_code.seed += 1
+    assert run._runs_before(store, by_code, identity) == []
+    monkeypatch.setattr(fingerprint, "code_fp", lambda package: "of another engine")
+    by_code.seed -= 1
+    edited = fingerprint.identify(by_code, identity.data_fp)
+    assert run._runs_before(store, by_code, edited) == []
+
+
+def test_the_same_run_is_not_trained_again(settings, single):
+    summary = run.execute(settings, [])
+    assert (summary.run_id, summary.stored, summary.other_versions) == (single.run_id, True, False)
+
+
+def test_every_command_ends_the_runs_that_nobody_runs(settings, single, client):
+    """Fault 1: of whatever identity they are."""
+    store = tracking.open_store(settings.tracking.uri, settings.tracking.experiment)
+    tags = {"mnist_bench.kind": "run", "mnist_bench.run_fp": "of another cell"}
+    stale = tracking.RunRecorder(store, "stale", tags, {}, {})
+    run.execute(settings, [])
+    found = stored(client, stale.run_id)
+    assert (found.status, found.tags["failure"]) == ("KILLED", "killed")
+
+
 def test_a_process_without_this_package_loads_a_subclassed_model(tmp_path):
     """Keras refuses to import a class that a file names."""
     from mnist_bench.config import Style
@@ -161,6 +199,21 @@ def test_an_interrupt_leaves_the_run_killed_and_goes_on(client, uri):
     assert (found.status, found.tags["failure"]) == ("KILLED", "killed")
     assert not found.is_reusable()
     assert [m.step for m in client.get_metric_history(found.run_id, "train_loss")] == [1]
+
+
+def test_a_further_seed_runs_the_program_of_the_one_before(client, uri):
+    """Which its tags say, and which changes nothing in what it is."""
+    found = []
+    for seed in (11, 12):
+        settings = config(seed=seed, hidden_units=(12,))
+        settings.tracking.uri = uri
+        settings.tracking.log_model = False
+        summary = run.execute(settings, [])
+        found.append(stored(client, summary.run_id))
+        identity = identify(settings, load_cached(settings.data).digest)
+        assert found[-1].tags.items() >= identity.tags().items()
+    assert [each.tags["compiled"] for each in found] == ["fresh", "reused"]
+    assert all(each.is_reusable() for each in found)
 
 
 def test_bad_data_leaves_no_trace(tmp_path):

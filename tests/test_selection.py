@@ -43,6 +43,10 @@ class Filler:
         params |= {"train.epochs": "5", "data.path": "null", "tracking.uri": "null"}
         return self._run(experiment, tags, params, more.get("metrics", RESULT), status)
 
+    def killed_before_its_settings(self, *, sweep, tags):
+        tags = tags | {"mnist_bench.kind": "run", f"mnist_bench.sweep.{sweep}": "1"}
+        return self._run("first", tags, {}, {}, "KILLED")
+
     def _run(self, experiment, tags, params, metrics, status):
         if experiment not in self.experiments:
             self.experiments[experiment] = self.client.create_experiment(experiment)
@@ -65,6 +69,7 @@ def store(tmp_path_factory):
     study = {"mnist_bench.in_study.mine": "1", "team.note": "it's"}
     for seed in (0, 1):
         filler.run(seed, parent=old, sweep="aa11", tags=study)
+    filler.killed_before_its_settings(sweep="aa11", tags=study)
     new = filler.sweep("aa22", experiment="second")
     commit = {"mnist_bench.git_commit": "b" * 40}
     single = filler.run(
@@ -83,6 +88,18 @@ def source(store):
 
 def seeds(selection):
     return sorted(sample.seed for sample in selection.samples)
+
+
+def test_a_sweep_is_that_of_one_experiment(tmp_path):
+    """The same sweep has the same id in every experiment."""
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    filler = Filler(uri)
+    for seed, experiment in ((6, "first"), (7, "second")):
+        parent = filler.sweep("cc", experiment=experiment)
+        filler.run(seed, parent=parent, sweep="cc", experiment=experiment)
+    assert seeds(Source(uri).select("latest")) == [7]
+    assert seeds(Source(uri).select("sweep:cc")) == [7]
+    assert seeds(Source(uri, "first").select("sweep:cc")) == [6]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from mnist_bench.config import resource_dir
+from tests.programs import ask
 
 STUDIES = sorted(resource_dir("experiments").glob("*.yaml"))
 HEADER = re.compile(
@@ -34,12 +35,14 @@ def test_the_header_has_question_command_time_and_expectation(path):
     assert "@" not in header[0]
 
 
-@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
-def test_every_study_plans_its_runs_without_a_store(path, cli):
+def test_every_study_plans_its_runs_without_a_store(tmp_path):
     """`-m` makes a sweep of a single run too."""
-    done = cli("-m", f"+experiment={path.stem}", "--dry-run")
-    assert f"{RUNS[path.stem]} runs: {RUNS[path.stem]} to be run" in done.stdout
-    assert not (cli.folder / "mlflow.db").exists()
+    answers = ask([["-m", f"+experiment={path.stem}", "--dry-run"] for path in STUDIES], tmp_path)
+    for (_, study, _), answer in answers.items():
+        runs = RUNS[study.partition("=")[2]]
+        assert (answer.code, answer.err) == (0, ""), study
+        assert f"{runs} runs: {runs} to be run" in answer.out, study
+    assert not (tmp_path / "mlflow.db").exists()
 
 
 def test_all_studies_are_known_here():

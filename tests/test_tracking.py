@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mnist_bench import tracking
+from mnist_bench import mlflow_view, tracking
 
 STYLES = ("sequential_add", "sequential_list", "functional", "subclass")
 FINAL_METRICS = {
@@ -233,22 +233,56 @@ def test_a_store_that_is_no_store_is_refused_in_a_line(tmp_path):
     assert "\n" not in str(caught.value)
 
 
+EIGHT = """
+import os, sys
+from mnist_bench.tracking import open_store
+
+# Forked after the imports, so that all of them come to the store at the same moment.
+children = []
+for _ in range(8):
+    child = os.fork()
+    if child == 0:
+        print(open_store(sys.argv[1], "mnist_bench").experiment_id, flush=True)
+        os._exit(0)
+    children.append(child)
+for child in children:
+    os.waitpid(child, 0)
+"""
+
+
 def test_eight_processes_may_make_the_store_together(tmp_path):
     """Fault 12: MLflow alone loses all but one of them."""
-    program = (
-        "from mnist_bench.tracking import open_store;"
-        f"print(open_store('sqlite:///{tmp_path}/mlflow.db', 'mnist_bench').experiment_id)"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", EIGHT, f"sqlite:///{tmp_path}/mlflow.db"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
+    assert done.stdout.split() == ["1"] * 8, done.stderr
 
-    def start(_):
-        return subprocess.run(
-            [sys.executable, "-c", program], capture_output=True, text=True, check=False
-        )
 
-    with ThreadPoolExecutor(8) as pool:
-        done = list(pool.map(start, range(8)))
-    assert [process.returncode for process in done] == [0] * 8, done
-    assert len({process.stdout for process in done}) == 1
+def test_an_experiment_that_has_no_view_of_the_table_gets_ours(tmp_path):
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    store = tracking.open_store(uri, "mnist_bench")
+    views = sorted(mlflow_view.saved_views())
+    kept = {f"mlflow.sharedViewState.{key}": "mine" for key in ("theirs", mlflow_view.CELLS)}
+
+    def tags():
+        found = store.client.get_experiment(store.experiment_id).tags
+        return {key: found[key] for key in found if key.startswith("mlflow.sharedViewState.")}
+
+    assert sorted(tags()) == views
+    for key in views:
+        store.client.delete_experiment_tag(store.experiment_id, key)
+    for key, value in kept.items():
+        store.client.set_experiment_tag(store.experiment_id, key, value)
+    tracking.open_store(uri, "mnist_bench")
+    assert tags() == kept  # somebody edited one and deleted the others
+    [ours] = kept.keys() & set(views)
+    store.client.delete_experiment_tag(store.experiment_id, ours)
+    assert tracking.runs_page(store.client, "mnist_bench").endswith(mlflow_view.RUNS)
+    assert sorted(tags()) == sorted({*views, *kept})
+    assert tracking.runs_page(store.client, "other") == "#/experiments"
 
 
 @pytest.mark.parametrize("name", ["../../out", "a/b", "x" * 250, "<script>", "名前", "=cmd()"])
@@ -277,3 +311,19 @@ def test_runs_may_enter_the_same_dataset_at_the_same_moment(tmp_path):
             list(pool.map(enter, recorders, [f"{number:032x}"] * 8))
     for recorder in recorders:
         assert len(store.client.get_run(recorder.run_id).inputs.dataset_inputs) == 10
+
+
+def test_an_artifact_of_nowhere_is_no_file_of_the_current_folder(client, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "history.csv").write_text("epoch\n1\n")
+    for unknown in ("0" * 32, "no id at all"):
+        assert tracking.artifacts_of(client, unknown) == ""
+    assert tracking.read_artifact(client, "", "history.csv") is None
+
+
+def test_only_an_absent_artifact_is_none(client, tmp_path):
+    (tmp_path / "history.csv").mkdir()  # there, and cannot be read
+    (tmp_path / "history.csv" / "x").touch()
+    assert tracking.read_artifact(client, tmp_path.as_uri(), "plan.csv") is None
+    with pytest.raises(tracking.TrackingError):
+        tracking.read_artifact(client, tmp_path.as_uri(), "history.csv")

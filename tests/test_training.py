@@ -147,10 +147,10 @@ def test_weights_that_are_not_finite_are_found_behind_a_finite_loss():
 
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     epoch = train(config(epochs=1)).epochs[0]
-    training._check_finite(model, epoch)
+    training._check_finite(model.get_weights(), epoch)
     model.set_weights([np.array([[np.nan], [0]]), np.zeros(1)])
     with pytest.raises(training.Diverged, match="weight"):
-        training._check_finite(model, epoch)
+        training._check_finite(model.get_weights(), epoch)
 
 
 @pytest.mark.parametrize("name", ["adam", "adamw", "rmsprop", "sgd"])

@@ -114,7 +114,7 @@ def test_a_sweep_is_shown_with_its_leaderboard(trained, show):
     assert "8 planned, 8 finished" in said
     assert all(cell in said for cell in cells)
     best = max(run.metrics.get("test_accuracy", 0) for run in trained.runs())
-    [hint] = re.findall(r"show '(.*)'", said)
+    [hint] = re.findall(r"mnist_bench show (\w{12})$", said, re.MULTILINE)
     assert f"{best:.4f}" in show(trained, hint)[1]
 
 
@@ -300,6 +300,21 @@ def test_the_ui_serves_this_machine_alone_and_ends_cleanly(trained, tmp_path):
                 program.wait(30)
     assert not [process for process in family if process.is_running()]
     assert beside(trained.folder) == before
+
+
+def test_no_process_of_a_server_outlives_it():
+    code = (
+        "import subprocess, sys; p = subprocess.Popen(['sleep', '600']); print(p.pid, flush=True)"
+    )
+    server = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True
+    )
+    child = psutil.Process(int(server.stdout.readline()))
+    assert server.wait(30) == 0
+    assert child.is_running()
+    ui._end(server)
+    server.stdout.close()
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
 
 
 def test_a_server_that_dies_is_told_with_what_it_said(trained, monkeypatch):
