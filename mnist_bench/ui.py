@@ -11,8 +11,10 @@ import urllib.error
 import urllib.request
 import webbrowser
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO
+
+import psutil
 
 HOST = "127.0.0.1"
 POLL_SECONDS = 0.3
@@ -143,15 +145,23 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     try:
         _tell(process.pid, signal.SIGTERM)
         deadline = time.monotonic() + GRACE_SECONDS
-        # The first process is asked as well: until then it counts as one of the group.
-        while process.poll() is None or _tell(process.pid, 0):
-            if time.monotonic() > deadline:
-                break
+        # The first process only waits for the others, and may hang once it is told (MLflow 3.17).
+        while _others(process.pid) and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
         _tell(process.pid, signal.SIGKILL)
         process.wait()
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _others(group: int) -> list[int]:
+    """Returns the processes of a group but its first."""
+    found = []
+    for number in psutil.pids():
+        with suppress(ProcessLookupError, PermissionError):
+            if number != group and os.getpgid(number) == group:
+                found.append(number)
+    return found
 
 
 def _tell(group: int, number: int) -> bool:
