@@ -183,6 +183,19 @@ def test_an_empty_store_has_nothing_to_choose(tmp_path):
         Source(uri).select("latest")
 
 
+def test_the_beginning_of_several_ids_is_refused(tmp_path):
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    filler = Filler(uri)
+    # One more than an id has first characters, so that two begin alike.
+    starts = [filler.run(seed)[0] for seed in range(17)]
+    start = max(starts, key=starts.count)
+    with pytest.raises(
+        ComparisonError, match=f"{start}: is the beginning of .* choose from: "
+    ) as e:
+        Source(uri).named(start)
+    assert "(run)" in str(e.value)
+
+
 def test_predictions_are_none_where_there_are_none(source, store):
     (sample,) = source.select(f"run:{store['single']}").samples
     assert source.correct_predictions(sample) is None

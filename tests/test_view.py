@@ -126,15 +126,6 @@ def test_what_is_not_there_is_refused_with_what_there_is(trained, show, name):
     assert said.count("\n") == 1
 
 
-def test_an_ambiguous_beginning_is_refused(trained, show):
-    ids = [run.run_id for run in trained.runs()]
-    start = max("0123456789abcdef", key=lambda sign: sum(i.startswith(sign) for i in ids))
-    code, said = show(trained, start)
-    assert code == 2
-    assert f"{start}: is the beginning of " in said
-    assert "(sequential_" in said or "(functional" in said or "(subclass" in said
-
-
 def test_the_published_figures_stand_beside(learned, show):
     settings = config()
     settings.published = PublishedConfig(
