@@ -9,16 +9,14 @@ rows in the same order and must reach the same loss.
 
 import argparse
 import json
-import os
-import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
+
+from benchmarks.timing import load_average, machine, ratios, spread, steady_epoch
 
 RESULTS = Path(__file__).parent / "results" / "engines.json"
 ENGINES = ("compiled", "fit", "fit_tuned")
-NOISE = 0.10  # a spread above this share of the median is flagged
 
 NETWORKS = {
     "784-1000-10 adam b32": ("model.hidden_units=[1000]", "optimizer=adam", "train.batch_size=32"),
@@ -73,7 +71,7 @@ def main() -> None:
                 for engine in ENGINES
             }
             check_equal_work(measured)
-            rounds.append({"load_average": os.getloadavg()[0], "engines": measured})
+            rounds.append({"load_average": load_average(), "engines": measured})
         networks[network] = summarise(network, rounds)
     report = {"machine": machine(), "rounds": arguments.rounds, "networks": networks}
     RESULTS.parent.mkdir(exist_ok=True)
@@ -99,38 +97,22 @@ def check_equal_work(measured: dict[str, dict]) -> None:
 
 def summarise(network: str, rounds: list[dict]) -> dict[str, object]:
     steady = {
-        engine: [statistics.median(r["engines"][engine]["epoch_seconds"][1:]) for r in rounds]
+        engine: [steady_epoch(r["engines"][engine]["epoch_seconds"]) for r in rounds]
         for engine in ENGINES
     }
     print(f"\n{network}: seconds of a steady epoch of 60,000 images, {len(rounds)} rounds")
     summary: dict[str, object] = {"rounds": rounds, "steady_epoch_seconds": steady, "ratios": {}}
     for engine, seconds in steady.items():
-        ratios = [theirs / ours for theirs, ours in zip(seconds, steady["compiled"], strict=True)]
-        middle = statistics.median(seconds)
-        spread = (max(seconds) - min(seconds)) / middle
-        summary["ratios"][engine] = ratios  # type: ignore[index]
+        slower = ratios(seconds, steady["compiled"])
+        time, ratio = spread(seconds), spread(slower)
+        summary["ratios"][engine] = slower  # type: ignore[index]
         print(
-            f"  {engine:<10} median {middle:7.3f} (min {min(seconds):.3f}, max {max(seconds):.3f})"
-            f"{'  NOISY' if spread > NOISE else '       '}"
-            f"  x {statistics.median(ratios):5.2f}"
-            f" (min {min(ratios):.2f}, max {max(ratios):.2f})"
+            f"  {engine:<10} median {time.median:7.3f} (min {time.min:.3f}, max {time.max:.3f})"
+            f"{'  NOISY' if time.noisy else '       '}"
+            f"  x {ratio.median:5.2f} (min {ratio.min:.2f}, max {ratio.max:.2f})"
         )
     print(f"  target: fit / compiled >= {TARGETS[network]}", flush=True)
     return summary
-
-
-def machine() -> dict[str, object]:
-    from mnist_bench import environment
-
-    here = environment.describe()
-    return {
-        "cpu": here.cpu,
-        "cores": here.cores,
-        "versions": here.versions,
-        "git_commit": here.git_commit,
-        "git_dirty": here.git_dirty,
-        "time": time.strftime("%Y-%m-%d"),
-    }
 
 
 if __name__ == "__main__":

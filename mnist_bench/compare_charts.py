@@ -13,6 +13,7 @@ from mnist_bench.svg import (
     draw,
     draw_dot,
     draw_line,
+    draw_percent_axis,
     draw_text,
     draw_x_axis,
     padded,
@@ -123,9 +124,7 @@ def tradeoff(points: Sequence[Point], *, title: str) -> str:
     y_axis = Axis(*padded(accuracies), height - BOTTOM, TOP)
     svg = canvas(title, WIDTH, height)
     draw_x_axis(svg, x_axis, TOP, height - BOTTOM, "seconds an epoch (left is faster)")
-    for tick in y_axis.ticks:
-        draw_line(svg, 70, y_axis(tick), WIDTH - 30, y_axis(tick), "grid")
-        draw_text(svg, 62, y_axis(tick) + 4, f"{tick:g} %", "tick end")
+    draw_percent_axis(svg, y_axis, 70, WIDTH - 30, labels=62)
     for side in ("baseline", "candidate"):
         own = [point for point in points if point.side == side]
         front = " ".join(f"{x_axis(p.seconds)},{y_axis(p.accuracy)}" for p in pareto_front(own))

@@ -67,6 +67,13 @@ def draw_x_axis(svg: Element, axis: Axis, top: float, bottom: float, label: str)
     draw_text(svg, (axis(axis.low) + axis(axis.high)) / 2, bottom + 36, label, "tick middle")
 
 
+def draw_percent_axis(svg: Element, axis: Axis, left: float, right: float, labels: float) -> None:
+    """Draws grid lines from left to right, with their numbers in percent that end at `labels`."""
+    for tick in axis.ticks:
+        draw_line(svg, left, axis(tick), right, axis(tick), "grid")
+        draw_text(svg, labels, axis(tick) + 4, f"{tick:g} %", "tick end")
+
+
 def draw_dot(svg: Element, x: float, y: float, radius: float, classes: str, said: str) -> None:
     """Draws a dot that says what it is."""
     caption(draw(svg, "circle", cx=x, cy=y, r=radius, **{"class": f"dot {classes}"}), said)

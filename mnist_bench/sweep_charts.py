@@ -13,6 +13,7 @@ from mnist_bench.svg import (
     draw,
     draw_dot,
     draw_line,
+    draw_percent_axis,
     draw_text,
     draw_x_axis,
     padded,
@@ -223,9 +224,7 @@ def tradeoff(
     y_axis = Axis(*padded([*(cell.accuracy for cell in cells), *ends]), bottom, 12)
     svg = canvas(title, TRADEOFF_WIDTH, TRADEOFF_HEIGHT)
     draw_x_axis(svg, x_axis, 12, bottom, "seconds an epoch (left is faster)")
-    for tick in y_axis.ticks:
-        draw_line(svg, 64, y_axis(tick), right, y_axis(tick), "grid")
-        draw_text(svg, 58, y_axis(tick) + 4, f"{tick:g} %", "tick end")
+    draw_percent_axis(svg, y_axis, 64, right, labels=58)
     front = pareto_front(cells)
     places = " ".join(f"{x_axis(cell.seconds)},{y_axis(cell.accuracy)}" for cell in front)
     draw(svg, "polyline", points=places, **{"class": "front"})
