@@ -58,6 +58,9 @@ def one_thread_a_core() -> dict[str, str]:
 def in_fresh_process(module: str, *arguments: str, env: Mapping[str, str]) -> Any:
     """Runs `python -m module arguments` and returns the JSON on the last line of its output.
 
+    Returns:
+        None if it printed nothing.
+
     Raises:
         SystemExit: If it fails, with the end of what it wrote.
     """
@@ -70,7 +73,8 @@ def in_fresh_process(module: str, *arguments: str, env: Mapping[str, str]) -> An
     )
     if done.returncode:
         raise SystemExit(f"{module} {' '.join(arguments)} failed:\n{done.stderr[-4000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
+    lines = done.stdout.splitlines()
+    return json.loads(lines[-1]) if lines else None
 
 
 def machine(*packages: str) -> dict[str, Any]:

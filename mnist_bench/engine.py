@@ -13,6 +13,7 @@ keeps the last ones for the runs of this process that differ in seed or data alo
 """
 
 import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -22,9 +23,11 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from mnist_bench.models import CLASSES
+
 LOSS = "sparse_categorical_crossentropy"
 EVALUATION_ROWS = 2_000
-"""Rows of one evaluation step: a fat matrix product that still fits for wide layers."""
+"""Rows of one evaluation step: a fat matrix product whose result stays in the caches."""
 
 SLICE_SECONDS = 1.0
 """How long a program runs until Python has a look at signals, about."""
@@ -72,11 +75,11 @@ class Engine(Protocol):
 
 
 class Program:
-    """An epoch and the forward pass of one network as XLA programs, for any weights and images.
+    """An epoch and the evaluation of one network as XLA programs, for any weights and images.
 
     The compiled code reads and writes the variables of a model of its own, and takes everything
     else as arguments: images, labels, their order, first and last step. So it serves every run
-    that has this network, optimizer, batch size and number of rows; after `load` it computes the
+    that has this network, optimizer, batch size and numbers of rows; after `load` it computes the
     same bits as a program that was compiled for that run.
     """
 
@@ -90,20 +93,27 @@ class Program:
         self._slice_steps = 1
         # As functions of their own: of many programs of one method TensorFlow says, at length, that
         # it were traced again and again.
-        epoch, forward = partial(self._trace_epoch), partial(self._trace_forward)
+        epoch, evaluation = partial(self._trace_epoch), partial(self._trace_evaluation)
         self._epoch = tf.function(epoch, jit_compile=True, autograph=False)
-        self._forward = tf.function(forward, jit_compile=True, autograph=False)
+        self._evaluation = tf.function(evaluation, jit_compile=True, autograph=False)
         self._is_compiled = False
 
-    def compile(self, images: Any, labels: Any) -> None:
-        """Compiles everything by running over no steps, the first time that it is called."""
+    def compile(self, images: Any, labels: Any, evaluated: Iterable[Any]) -> None:
+        """Compiles everything by running over no steps, the first time that it is called.
+
+        Args:
+            images: To train on.
+            labels: Likewise.
+            evaluated: Images to predict, a tensor for each number of rows that will come.
+        """
         if self._is_compiled:
             return
         self._model.compute_metrics(images[:1], labels[:1], self._model(images[:1]))
         self._model.reset_metrics()
         no_order, none = tf.zeros([len(images)], tf.int32), tf.constant(0)
         self._epoch(images, labels, no_order, none, none)
-        self.predict(np.zeros((1, *images.shape[1:]), np.float32))
+        for each in evaluated:
+            self._evaluation(each, none)
         self._is_compiled = True
 
     def load(self, model: keras.Model) -> None:
@@ -147,16 +157,13 @@ class Program:
             start = stop
         return TrainMetrics(float(losses[-1]), float(accuracies[-1]), losses)
 
-    def predict(self, images: Images) -> NDArray[np.float32]:
-        """Pads the last batch, so that one program serves any number of rows."""
-        batches = []
-        for start in range(0, len(images), EVALUATION_ROWS):
-            batch = images[start : start + EVALUATION_ROWS]
-            padding = EVALUATION_ROWS - len(batch)
-            if padding:
-                batch = np.pad(batch, ((0, padding), (0, 0), (0, 0)))
-            batches.append(self._forward(batch).numpy()[: EVALUATION_ROWS - padding])
-        return np.concatenate(batches)
+    def predict(self, images: Any) -> NDArray[np.float32]:
+        """Returns probabilities (rows, 10) of images on the device."""
+        full_batches = len(images) // EVALUATION_ROWS
+        probabilities: NDArray[np.float32] = self._evaluation(
+            images, tf.constant(full_batches)
+        ).numpy()
+        return probabilities
 
     def _trace_epoch(
         self, images: Any, labels: Any, order: Any, start: Any, stop: Any
@@ -189,8 +196,52 @@ class Program:
             _, logs = tf.while_loop(lambda step, _: step < stop, last_batch, (start, logs))
         return {name: array.stack() for name, array in logs.items()}
 
-    def _trace_forward(self, images: Any) -> Any:
-        return self._model(images, training=False)
+    def _trace_evaluation(self, images: Any, full_batches: Any) -> Any:
+        """Predicts so many full batches, and the rest; what is left out of both is undefined."""
+        rows, *pixels = images.shape
+        full_rows = rows - rows % EVALUATION_ROWS
+        parts = []
+
+        def predict(number: Any, batches: Any) -> tuple[Any, Any]:
+            start = [number * EVALUATION_ROWS, *(0 for _ in pixels)]
+            batch = tf.slice(images, start, [EVALUATION_ROWS, *pixels])
+            return number + 1, batches.write(number, self._model(batch, training=False))
+
+        if full_rows:
+            batches = tf.TensorArray(
+                tf.float32,
+                size=full_rows // EVALUATION_ROWS,
+                element_shape=(EVALUATION_ROWS, CLASSES),
+            )
+            _, batches = tf.while_loop(
+                lambda number, _: number < full_batches, predict, (tf.constant(0), batches)
+            )
+            parts.append(tf.reshape(batches.stack(), [full_rows, CLASSES]))
+        if rows > full_rows:
+            parts.append(self._model(images[full_rows:], training=False))
+        return tf.concat(parts, axis=0)
+
+
+class OnDevice:
+    """Arrays as tensors, each put on the device once.
+
+    Equal arrays are not enough, it has to be the same ones; nobody may write to them.
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[int, tuple[NDArray[Any], Any]] = {}
+
+    def hold(self, *arrays: NDArray[Any]) -> None:
+        """Puts these on the device, unless they are there, and drops all others before."""
+        wanted = {id(array): array for array in arrays}
+        self._held = {key: held for key, held in self._held.items() if key in wanted}
+        for key, array in wanted.items():
+            if key not in self._held:
+                self._held[key] = array, tf.constant(array)
+
+    def tensor(self, array: NDArray[Any]) -> Any:
+        """Returns an array that is held, or any other after putting it there for this once."""
+        return self._held[id(array)][1] if id(array) in self._held else tf.constant(array)
 
 
 class CompiledEngine:
@@ -199,19 +250,33 @@ class CompiledEngine:
     Args:
         program: Of the network and the number of rows; nobody else may run it meanwhile.
         model: Ready; its weights and optimizer state are where the training starts.
-        images: To train on, as a tensor.
+        images: To train on.
         labels: Likewise.
+        evaluated: Images to predict later; others compile when they are predicted.
+        on_device: Where all of these are put and stay.
     """
 
-    def __init__(self, program: Program, model: keras.Model, images: Any, labels: Any) -> None:
+    def __init__(
+        self,
+        program: Program,
+        model: keras.Model,
+        images: Images,
+        labels: Labels,
+        evaluated: Sequence[Images],
+        on_device: OnDevice,
+    ) -> None:
+        on_device.hold(images, labels, *evaluated)
         self._program = program
         self._model = model
-        self._images = images
-        self._labels = labels
+        self._images = on_device.tensor(images)
+        self._labels = on_device.tensor(labels)
+        self._evaluated = evaluated
+        self._on_device = on_device
 
     def prepare(self) -> None:
         """Compiles the program, if it is not, and gives it the model's weights."""
-        self._program.compile(self._images, self._labels)
+        evaluated = map(self._on_device.tensor, self._evaluated)
+        self._program.compile(self._images, self._labels, evaluated)
         self._program.load(self._model)
 
     def train_epoch(self, order: NDArray[np.int32]) -> TrainMetrics:
@@ -223,8 +288,8 @@ class CompiledEngine:
         return self._program.weights()
 
     def predict(self, images: Images) -> NDArray[np.float32]:
-        """Runs the program's forward pass."""
-        return self._program.predict(images)
+        """Runs the program's evaluation."""
+        return self._program.predict(self._on_device.tensor(images))
 
 
 class FitEngine:
@@ -305,20 +370,7 @@ class Programs:
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
         self._kept: dict[str, Program] = {}
-        self._arrays: tuple[Images, Labels] | None = None
-        self._tensors: tuple[Any, Any] | None = None
-
-    def on_device(self, images: Images, labels: Labels) -> tuple[Any, Any]:
-        """Returns two arrays as tensors, put on the device unless they were the last to be.
-
-        Equal arrays are not enough, it has to be the same ones; nobody may write to them.
-        """
-        if self._arrays is None or self._arrays[0] is not images or self._arrays[1] is not labels:
-            self._arrays = self._tensors = None  # never two sets of data at a time
-            self._tensors = tf.constant(images), tf.constant(labels)
-            self._arrays = images, labels
-        assert self._tensors is not None
-        return self._tensors
+        self.on_device = OnDevice()
 
     def take(self, key: str) -> Program | None:
         """Returns a kept program, which is kept no longer; None if there is none.

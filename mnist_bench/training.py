@@ -226,7 +226,8 @@ def _engine(
         tuned = config.train.engine is Engine.fit_tuned
         yield engines.FitEngine(model, optimizer, images, labels, batch_size, tuned=tuned), False
         return
-    key = _compiled_in(config, len(labels))
+    evaluated = [split.images for split in (dataset.validation, dataset.test) if split is not None]
+    key = _compiled_in(config, len(labels), *map(len, evaluated))
     kept = programs.take(key)
     # With a model of its own, so that the next run does not change the result of this one.
     program = kept or engines.Program(
@@ -237,7 +238,7 @@ def _engine(
     )
     model = engines.make_ready(model, optimizer)
     yield (
-        engines.CompiledEngine(program, model, *programs.on_device(images, labels)),
+        engines.CompiledEngine(program, model, images, labels, evaluated, programs.on_device),
         kept is not None,
     )
     # Not reached after an error: a program that was interrupted is not kept.
@@ -245,7 +246,7 @@ def _engine(
     programs.keep(key, program)
 
 
-def _compiled_in(config: RunConfig, rows: int) -> str:
+def _compiled_in(config: RunConfig, *rows: int) -> str:
     """Returns what a program depends on: all but seed, data and the optimizer's learning rate.
 
     These are variables and arguments of the program; every other setting of the optimizer is a

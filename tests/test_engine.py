@@ -1,14 +1,19 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from mnist_bench.config import (
     Activation,
     ModelConfig,
     Style,
 )
-from mnist_bench.engine import CompiledEngine, FitEngine, Program, score
+from mnist_bench.engine import (
+    CompiledEngine,
+    FitEngine,
+    OnDevice,
+    Program,
+    score,
+)
 from mnist_bench.models import build
 
 ROWS = 300
@@ -31,7 +36,7 @@ def make(kind, data, batch_size, optimizer="adam", style=Style.sequential_list):
     own_optimizer = OPTIMIZERS[optimizer]()
     if kind == "compiled":
         program = Program(model, own_optimizer, len(data[0]), batch_size)
-        return model, CompiledEngine(program, model, *map(tf.constant, data))
+        return model, CompiledEngine(program, model, *data, [data[0]], OnDevice())
     return model, FitEngine(model, own_optimizer, *data, batch_size, tuned=kind == "fit_tuned")
 
 
@@ -99,7 +104,6 @@ def test_training_after_preparing_compiles_nothing(data):
     engine.prepare()
     before = tracings(engine._program)
     curves(engine, data)
-    engine.predict(data[0][:7])
     assert before == tracings(engine._program) == (1, 1)
 
 
@@ -118,7 +122,7 @@ def test_slices_change_no_bit(data, monkeypatch):
 
 
 def tracings(program):
-    functions = (program._epoch, program._forward)
+    functions = (program._epoch, program._evaluation)
     return tuple(function.experimental_get_tracing_count() for function in functions)
 
 
@@ -156,7 +160,7 @@ def test_the_four_styles_are_equal_to_the_last_bit(optimizer, data):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("rows", [1, 1999, 2000, 2001])
+@pytest.mark.parametrize("rows", [1, 1999, 2000, 2001, 4000, 4001])
 def test_evaluates_every_row_once(kind, rows, data):
     images = np.resize(data[0], (rows, 28, 28))
     labels = np.resize(data[1], rows)
@@ -167,3 +171,17 @@ def test_evaluates_every_row_once(kind, rows, data):
     assert loss == pytest.approx(expected, rel=1e-5)
     assert accuracy == pytest.approx((probabilities.argmax(axis=1) == labels).mean(), rel=1e-6)
     np.testing.assert_allclose(engine.predict(images), probabilities, rtol=1e-4, atol=1e-7)
+
+
+def test_an_array_is_put_on_the_device_once_and_dropped_with_its_data(data):
+    on_device = OnDevice()
+    images, labels = data
+    on_device.hold(images, labels)
+    placed = on_device.tensor(images)
+    on_device.hold(images, labels, images[:7])
+    assert on_device.tensor(images) is placed
+    assert len(on_device._held) == 3
+    same_values = images.copy()
+    on_device.hold(same_values)
+    assert on_device.tensor(same_values) is not placed
+    assert len(on_device._held) == 1
