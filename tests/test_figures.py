@@ -6,6 +6,8 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
@@ -56,12 +58,16 @@ def words(figure):
     return "\n".join(text.get_text() for text in figure.findobj(Text))
 
 
+def labels(figure):
+    return figure.findobj(figures.Label)
+
+
 def tiles(figure):
     """Return caption and pixels of each image of a grid, found below where the caption stands."""
     (axes,) = figure.axes
     pixels = np.ma.filled(axes.images[0].get_array(), NAN)
     found = []
-    for text in axes.texts:
+    for text in labels(figure):
         left, above = np.round(text.get_position()).astype(int)
         inked = np.argwhere(~np.isnan(pixels[above:, left:]))
         (down, right) = inked[0]
@@ -259,7 +265,9 @@ def test_rounding_never_makes_a_probability_certain(confidence, caption):
 def bars_and_remarks(figure):
     picture, axes = figure.axes
     bars = [(patch.get_y() + patch.get_height() / 2, patch.get_width()) for patch in axes.patches]
-    remarks = {text.get_position()[1]: text.get_text() for text in axes.texts}
+    places = {label.get_position(): label.get_text() for label in labels(figure)}
+    remarks = {y: text for (x, y), text in places.items() if x > 0}
+    assert [text for (x, _), text in places.items() if x < 0] == list("0123456789")
     return picture.images[0].get_array(), dict(bars), remarks
 
 
@@ -295,12 +303,15 @@ def test_nan_probabilities_are_no_prediction(tmp_path):
 def test_confusion_counts_stand_at_true_rows_and_predicted_columns():
     figure = figures.confusion_matrix(MATRIX, RUN)
     (axes,) = figure.axes
-    at = {text.get_position(): text.get_text() for text in axes.texts}
-    counts = {place: int(text) for place, text in at.items() if max(place) <= 9 and text.isdigit()}
+    at = {label.get_position(): label.get_text() for label in labels(figure)}
+    counts = {place: int(text) for place, text in at.items() if min(place) >= 0 and max(place) <= 9}
     assert counts == {
         (predicted, true): MATRIX[true, predicted] for true, predicted in np.argwhere(MATRIX)
     }
     assert counts[9, 4] == 17, "x is the predicted class, y the true one"
+    classes = list("0123456789")
+    assert [at[-0.7, true] for true in range(10)] == classes
+    assert [at[predicted, 9.7] for predicted in range(10)] == classes
     assert axes.get_xlabel() == "predicted class"
     assert axes.get_ylabel() == "true class"
     assert axes.get_ylim()[0] > axes.get_ylim()[1], "class 0 is on top, as text at y=0 is"
@@ -321,7 +332,7 @@ def test_confusion_has_recall_and_images_of_each_true_class(tmp_path):
     figure = figures.confusion_matrix(matrix, RUN)
     figures.save(figure, tmp_path / "confusion.png")
     beside = {}
-    for text in figure.axes[0].texts:
+    for text in labels(figure):
         x, y = text.get_position()
         if x > 9.5 and y >= 0:
             beside.setdefault(y, []).append((x, text.get_text()))
@@ -365,8 +376,13 @@ CROWDED = {
 @pytest.mark.parametrize("name", [*FIGURES, *CROWDED])
 def test_words_are_large_enough_inside_the_page_and_clear_of_each_other(name, monkeypatch):
     drawn = []  # without the ticks beyond the limits, which exist and are not drawn
-    draw = Text.draw
-    monkeypatch.setattr(Text, "draw", lambda text, to: (drawn.append(text), draw(text, to)))
+    for kind in (Text, figures.Label):
+
+        def noted(text, to, draw=kind.draw):
+            drawn.append(text)
+            draw(text, to)
+
+        monkeypatch.setattr(kind, "draw", noted)
     figure = {**FIGURES, **CROWDED}[name]()
     figure.canvas.draw()
     page = figure.bbox
@@ -404,3 +420,25 @@ print(*{"matplotlib.pyplot", "tensorflow", "keras", "mlflow"} & set(sys.modules)
     assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
     figures.save(figures.curves("run", "loss", {"train": [0.3, 0.2]}, {}, "note"), here)
     assert here.read_bytes() == there.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("text", "alignment"),
+    [
+        ("predicted 3, true 5\np = 0.987", {"va": "baseline"}),
+        ("1045", {"ha": "center", "va": "center"}),
+        ("p = 0.700  predicted", {"va": "center", "weight": "bold"}),
+        ("7", {"ha": "right", "va": "center"}),
+    ],
+)
+def test_a_label_is_drawn_where_matplotlib_would_draw_its_text(text, alignment):
+    boxes = []
+    for kind in (Text, figures.Label):
+        figure = Figure(figsize=(4, 1), dpi=figures.DPI)
+        canvas = FigureCanvasAgg(figure)
+        label = kind(240, 60, text, color="black", fontsize=10, transform=None, **alignment)
+        figure.add_artist(label)
+        canvas.draw()
+        inked = np.argwhere(np.asarray(canvas.buffer_rgba())[..., 0] < 128)
+        boxes.append([*inked.min(axis=0), *inked.max(axis=0)])
+    np.testing.assert_allclose(*boxes, atol=4)  # unhinted letters are a little narrower
