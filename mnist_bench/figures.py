@@ -49,7 +49,7 @@ SOURCES: dict[str, Any] = {
     "measured": {"linestyle": "-", "markersize": 4.5},
     "published": {"linestyle": ":", "markersize": 9, "markerfacecolor": "none"},
 }
-DIGIT_HEIGHT = 0.73  # of DejaVu Sans, as a share of the size
+DIGIT_HEIGHT, LINE_HEIGHT = 0.73, 1.2  # of DejaVu Sans, as shares of the size
 CROSSES = {"train": 0.04, "validation": 0.09}  # heights of the crosses, as shares of the y axis
 
 
@@ -300,49 +300,33 @@ def _label(axes: Axes, x: float, y: float, text: str, **properties: Any) -> None
 
 
 class Label(Text):
-    """Text whose outline is made once a process, and drawn as a filled shape.
+    """Text whose lines are turned into outlines once a process, and drawn as filled shapes.
 
     `Text` lays out and rasterises its string at each drawing, which is most of the time of a figure
     with a hundred short ones; and numbers come again in run after run.
     """
 
     def draw(self, renderer: Any) -> None:
-        """Draw the outline; called by the figure."""
-        outline = _outline(
-            self.get_text(),
-            self.get_fontsize(),
-            self.get_fontweight(),
-            self.get_horizontalalignment(),
-            self.get_verticalalignment(),
-        )
+        """Draw the lines; called by the figure. Vertically, `center` is for a single line."""
         x, y = self.get_transform().transform(self.get_position())
-        placed = Affine2D().scale(renderer.points_to_pixels(1.0)).translate(x, y)
+        size, points = float(self.get_fontsize()), renderer.points_to_pixels(1.0)
+        left = {"left": 0.0, "center": 0.5, "right": 1.0}[self.get_horizontalalignment()]
+        up = -DIGIT_HEIGHT / 2 if self.get_verticalalignment() == "center" else 0.0
         context = renderer.new_gc()
         context.set_linewidth(0)
-        renderer.draw_path(context, outline, placed, to_rgba(self.get_color()))
+        for line in reversed(self.get_text().split("\n")):
+            outline, width = _outline(line, size, self.get_fontweight())
+            placed = Affine2D().translate(-left * width, up * size).scale(points).translate(x, y)
+            renderer.draw_path(context, outline, placed, to_rgba(self.get_color()))
+            up += LINE_HEIGHT
         context.restore()
 
 
 @lru_cache(maxsize=4096)
-def _outline(text: str, size: float, weight: str, horizontal: str, vertical: str) -> Path:
-    """Return the shape of a text around its anchor, in points.
-
-    Args:
-        text: A line or more; the last one stands on the anchor.
-        size: In points.
-        weight: `normal` or `bold`.
-        horizontal: `left`, `center` or `right`: where in each line the anchor is.
-        vertical: `baseline`, or `center` for one line whose digits are to be centred.
-    """
-    font = FontProperties(weight=weight, size=size)
-    shares = {"left": 0.0, "center": 0.5, "right": 1.0}
-    lines = []
-    for up, line in enumerate(reversed(text.split("\n"))):
-        shape = TextPath((0, 1.2 * size * up), line, prop=font)
-        width = shape.get_extents().x1
-        lines.append(shape.transformed(Affine2D().translate(-shares[horizontal] * width, 0)))
-    drop = DIGIT_HEIGHT * size / 2 if vertical == "center" else 0.0
-    return Path.make_compound_path(*lines).transformed(Affine2D().translate(0, -drop))
+def _outline(line: str, size: float, weight: str) -> tuple[Path, float]:
+    """Return the shape of a line of text that stands on (0, 0), and its width, in points."""
+    outline = TextPath((0, 0), line, prop=FontProperties(weight=weight, size=size))
+    return outline, float(outline.vertices[:, 0].max(initial=0))
 
 
 def _line(axes: Axes, name: str, source: str, values: Floats, number: str) -> None:
