@@ -7,6 +7,7 @@ studies  the five studies of the notebooks, recorded and drawn, against the note
 sweep    the default sweep of 32 runs against plain `fit` scripts, one process each; one script for
          each of its 8 points of width, optimizer and batch size, their time times four
 single   one run of the defaults: what its time goes to
+seeds    further seeds of one cell in one sweep: what each takes beside its training
 
 All commands start in an empty folder, ours and theirs in turn. Both must reach the same training
 accuracy.
@@ -22,14 +23,25 @@ from typing import Any
 
 from benchmarks import parts, suite, timing
 from benchmarks.parts import announced
+from mnist_bench.tracking import StoredRun
 
 STUDIES = ("flatten_1000", "stacked_add", "stacked_list", "functional_64", "subclass_784")
 POINTS = tuple(itertools.product(("128", "512"), ("adam", "rmsprop"), ("32", "128")))
 STYLES = 4
 """Of the default sweep; all of them are one network, so a script in one style stands for four."""
 
+CELLS = {
+    "784-128-10 adam b128": (),
+    "784-1000-10 adam b32": ("model.hidden_units=[1000]", "train.batch_size=32"),
+}
+SEEDS = 8
+BESIDE_TRAINING = ("eval", "figures", "tracking")
+"""What a run has a clock of its own for, of the time that is not training."""
+
 TARGETS = {"studies": 4.0, "sweep": 8.0}
-ROUNDS = {"studies": 2, "sweep": 1, "single": 3}
+BESIDE_TRAINING_LIMIT = 0.5
+"""Seconds that a further seed may take beside its training."""
+ROUNDS = {"studies": 2, "sweep": 1, "single": 3, "seeds": 1}
 BAND = 0.005
 """The last epoch's training accuracies of the same work differ by shuffling and start weights, by
 0.001 at most between seeds; test accuracies after few epochs by ten times that."""
@@ -108,6 +120,44 @@ def single(options: argparse.Namespace) -> dict[str, Any]:
     return {"rounds": done}
 
 
+def seeds(options: argparse.Namespace) -> dict[str, Any]:
+    """Returns what further seeds of each cell take, from the start of one to the start of the next.
+
+    The first compiles and the last has no next, so `SEEDS` give two fewer.
+    """
+    cells, rounds = {}, options.rounds or ROUNDS["seeds"]
+    for name, settings in CELLS.items():
+        found = []
+        for number in range(rounds):
+            with announced(f"seeds of {name}, round {number + 1} of {rounds}"):
+                outcome = suite.run("-m", "grid=none", f"seed=range({SEEDS})", *settings)
+            found += [beside_training(*two) for two in itertools.pairwise(outcome.runs[1:])]
+        cells[name] = {
+            "settings": list(settings),
+            **{key: asdict(timing.spread([each[key] for each in found])) for key in found[0]},
+        }
+        spent = timing.Spread(**cells[name]["beside_training_seconds"])
+        print(
+            f"{name}: a further seed takes {spent} s beside its training; "
+            f"at most {BESIDE_TRAINING_LIMIT}",
+            flush=True,
+        )
+    return {"limit": BESIDE_TRAINING_LIMIT, "cells": cells}
+
+
+def beside_training(run: StoredRun, following: StoredRun) -> dict[str, float]:
+    """Returns the seconds of a run by what they went to, until the following one begins."""
+    train = run.metrics["train_seconds"]
+    beside = (following.start_ms - run.start_ms) / 1000 - train
+    clocked = {f"{name}_seconds": run.metrics[f"{name}_seconds"] for name in BESIDE_TRAINING}
+    return {
+        "train_seconds": train,
+        "beside_training_seconds": beside,
+        **clocked,
+        "rest_seconds": beside - sum(clocked.values()),
+    }
+
+
 def shares(outcome: suite.Outcome) -> dict[str, float]:
     """Returns the mean seconds of a run of a process by what they went to; they sum to its part.
 
@@ -146,7 +196,12 @@ def compared(part: str, rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-PARTS: dict[str, parts.Part] = {"studies": studies, "sweep": sweep, "single": single}
+PARTS: dict[str, parts.Part] = {
+    "studies": studies,
+    "sweep": sweep,
+    "single": single,
+    "seeds": seeds,
+}
 
 
 def main() -> None:

@@ -204,6 +204,27 @@ def _seconds_and_share(seconds: float, column: Mapping[str, float]) -> str:
     return f"{seconds:.2f} s, {seconds / sum(column.values()):.0%}"
 
 
+def seeds(record: Record) -> str:
+    """Returns what a further seed of a compiled cell takes beside its training."""
+    columns = {
+        "train_seconds": "training, s",
+        "beside_training_seconds": "beside it, s",
+        "eval_seconds": "evaluation",
+        "figures_seconds": "figures and files",
+        "tracking_seconds": "MLflow",
+        "rest_seconds": "the rest",
+    }
+    rows = []
+    for cell, found in record["cells"].items():
+        figures = [_summary(found[key], 2) for key in columns]
+        beside = found["beside_training_seconds"]["median"]
+        kept = "met" if beside <= record["limit"] else "**not met**"
+        rows.append([cell, *figures, f"at most {record['limit']:g}: {kept}"])
+    n = next(iter(record["cells"].values()))["train_seconds"]["n"]
+    header = ["cell", *columns.values(), "target"]
+    return "\n\n".join([_table(header, rows), f"n = {n} seeds; {APART}. {_where(record)}"])
+
+
 def width(record: Record) -> str:
     """Returns time and memory by width."""
     return _one_by_one(record, "width", "hidden units")
@@ -298,6 +319,7 @@ PARTS: dict[str, dict[tuple[str, ...], Callable[[Record], str]]] = {
     "roofline": {("roofline",): roofline},
     "end_to_end": {("end_to_end",): end_to_end},
     "costs": {("end_to_end",): costs},
+    "seeds": {("end_to_end", "seeds"): seeds},
     "width": {("scaling", "width"): width},
     "batch": {("scaling", "batch"): batch},
     "runs": {("scaling", "runs"): runs},

@@ -30,6 +30,8 @@ KERNELS = ("products_seconds", "update_seconds", "serial_bound_seconds")
 BOUNDS = (*KERNELS, "overlapped_bound_seconds", "steady_epoch_seconds", "attained_share")
 WHO = {**dict.fromkeys(("steady_epoch_seconds", "first_epoch_seconds", "ratio"), SPREAD)}
 WHO |= {"test_accuracy": 0.98, "target": None}
+SEED = ("train_seconds", "beside_training_seconds", "eval_seconds")
+SEED += ("figures_seconds", "tracking_seconds", "rest_seconds")
 COMMAND = {"seconds": 7.0, "peak_memory_bytes": 3e8, "limit": 6.0}
 EVERYTHING = {
     "peers": {
@@ -53,6 +55,7 @@ EVERYTHING = {
             "rounds": [costs_of(train=1.0, compile=3.0)],
         },
         "single": {**MEASURED, "rounds": [costs_of(train=1.0), costs_of(train=3.0)]},
+        "seeds": {**MEASURED, "limit": 0.5, "cells": {"net": dict.fromkeys(SEED, SPREAD)}},
     },
     "scaling": {
         "width": {**MEASURED, "settings": ["train.epochs=5"], "rows": [row(64), row(4096)]},
@@ -111,6 +114,7 @@ def test_what_is_shown_is_what_was_measured():
     assert "| default sweep, 32 runs |" in page
     assert "| **training** | 2.00 s, 100% | 1.00 s, 25% |" in page
     assert "| all but training | 0.00 s, 0% | 3.00 s, 75% |" in page
+    assert "2.00 (1.50 to 2.50) † | at most 0.5: **not met** |" in page
     assert "Memory at the end is +20.0% of that after run 20, **beyond** the limit" in page
     assert "| 0 | 7.0 (**over** 6) | 300 |  |  |" in page
     assert "| 100 | 7.0 (**over** 6) | 300 | 7.0 | 300 |" in page
@@ -146,6 +150,17 @@ def test_seconds_by_what_they_went_to_add_up():
     assert shares["imports"] == 2.0
     assert shares["train"] == 1.0
     assert sum(shares.values()) == pytest.approx(60.0 / 4)
+
+
+def test_a_further_seed_takes_what_is_not_training_until_the_next_begins():
+    metrics = {f"{name}_seconds": 0.1 for name in end_to_end.BESIDE_TRAINING}
+    metrics["train_seconds"] = 2.0
+    one, other = (
+        StoredRun("", "", "FINISHED", ms, {}, metrics, {}, "", "", "") for ms in (5_000, 7_750)
+    )
+    found = end_to_end.beside_training(one, other)
+    assert found["beside_training_seconds"] == pytest.approx(0.75)
+    assert found["rest_seconds"] == pytest.approx(0.45)
 
 
 def test_a_ratio_of_two_jobs_is_taken_round_by_round(capsys):
