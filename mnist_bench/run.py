@@ -243,7 +243,8 @@ class _Record:
 
     def failure(self, reason: str, error: Exception) -> RunSummary:
         """Records why a run gave no result, with its curves up to there."""
-        said = f"{reason}: {shown(error) or type(error).__name__}"
+        message = shown(error) or type(error).__name__
+        said = f"{reason}: {message}"
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             self._write_settings_and_curves(folder)
@@ -257,7 +258,12 @@ class _Record:
             notes=list(caveats(self.config.data).values()),
             links={file: self.recorder.artifact_link(file) for file in files},
         )
-        self.recorder.end(reason, {"mlflow.note.content": page, "mnist_bench.device": self.device})
+        tags = {
+            "mlflow.note.content": page,
+            "mnist_bench.device": self.device,
+            "mnist_bench.failure_message": message,
+        }
+        self.recorder.end(reason, tags)
         return RunSummary(self.recorder.run_id, self.identity.name, {}, said)
 
     def _write_result(

@@ -187,12 +187,6 @@ class Source:
         except (OSError, ValueError, KeyError, zipfile.BadZipFile):
             return None
 
-    def why(self, sample: Sample) -> str:
-        """Returns why a run failed, in the words of its traceback where it has left one."""
-        kept = (self._file(sample, "traceback.txt") or b"").decode(errors="replace").strip()
-        said = kept.rpartition("\n")[2].partition(": ")[2]
-        return f"{sample.failure}: {shown(said, 400)}" if said else sample.failure
-
     def _file(self, sample: Sample, path: str) -> bytes | None:
         from mnist_bench import tracking
 
@@ -516,7 +510,7 @@ def _sample(run: "StoredRun") -> Sample:
         cell=run.tags.get("cell", "") or run.run_id,
         seed=int(seed),
         start_ms=run.start_ms,
-        failure=_failure(run),
+        failure=failure_of(run),
         settings={
             key: value
             for key, value in run.params.items()
@@ -532,12 +526,15 @@ def _sample(run: "StoredRun") -> Sample:
     )
 
 
-def _failure(run: "StoredRun") -> str:
+def failure_of(run: "StoredRun") -> str:
+    """Returns why a run has no result, in a line; empty if it has one."""
     if run.is_reusable():
         return ""
     if run.status == "FINISHED":
         return "incomplete"
-    return shown(run.tags.get("failure") or run.status.lower())
+    reason = shown(run.tags.get("failure") or run.status.lower())
+    message = run.tags.get("failure_message")
+    return f"{reason}: {shown(message)}" if message else reason
 
 
 def _sweep_ids(sweeps: "Iterable[StoredRun]", start: str) -> list[str]:

@@ -301,10 +301,7 @@ def gather(source: "Source", selector: str) -> Material:
     with_result = [sample for sample in selection.samples if _has_result(sample)]
     return Material(
         label=label,
-        samples=tuple(
-            replace(sample, failure=source.why(sample)) if sample.failure else sample
-            for sample in selection.samples
-        ),
+        samples=selection.samples,
         missing=tuple(shown(name) for name in planned if name not in names),
         histories={s.run_id: h for s in with_result if (h := source.history(s))},
         answers={s.run_id: a for s in with_result if (a := source.answers(s)) is not None},

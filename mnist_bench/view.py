@@ -19,6 +19,7 @@ from mnist_bench.config import (
     caveats,
 )
 from mnist_bench.images import Digit
+from mnist_bench.selection import failure_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,7 +43,7 @@ def show_run(console: Console, source: "Source", run: "StoredRun") -> None:
 
     published = _published(tracking.load_text(source.client, run.artifacts, "config.yaml"))
     terminal.say(console, run.name, "bold")
-    console.print(_grid({**_state(source, run), **_circumstances(run), **_notes(run, published)}))
+    console.print(_grid({**_state(run), **_circumstances(run), **_notes(run, published)}))
     console.print()
     if any(key in run.metrics for key in report.RUN_PAGE_METRICS):
         console.print(_results(run, published))
@@ -121,11 +122,11 @@ def _grid(facts: Mapping[str, str]) -> Table:
     return table
 
 
-def _state(source: "Source", run: "StoredRun") -> dict[str, str]:
+def _state(run: "StoredRun") -> dict[str, str]:
     return {
         "cell": run.tags.get("cell", ""),
         "seed": run.params.get("seed", ""),
-        "state": STATES.get(run.status, run.status) + _why(source, run),
+        "state": STATES.get(run.status, run.status) + _why(run),
         "when": _when(run),
         "run": run.run_id,
         "sweep": _sweep(run),
@@ -138,21 +139,10 @@ def _sweep(run: "StoredRun") -> str:
     return f"sweep:{run.tags['sweep_id'][:12]}" if "sweep_id" in run.tags else ""
 
 
-def _why(source: "Source", run: "StoredRun") -> str:
-    """Returns why a run has no result, behind its state; nothing if it has one."""
-    from mnist_bench import tracking
-
-    if run.is_reusable() or run.status == "RUNNING":
-        return ""
-    if run.status == "FINISHED":
-        return ", but incomplete"
-    reason = run.tags.get("failure", "")
-    traced = tracking.load_text(source.client, run.artifacts, "traceback.txt").splitlines()
-    if traced:
-        # Its last line is the exception: its class, with the module of that, and what it says.
-        kind, _, said = traced[-1].partition(": ")
-        reason = f"{reason}: {said or kind}"
-    return f": {reason}" if reason else ""
+def _why(run: "StoredRun") -> str:
+    """Returns why a run has no result, behind its state; nothing if it has one or is under way."""
+    failure = "" if run.status == "RUNNING" else failure_of(run)
+    return f": {failure}" if failure else ""
 
 
 def _when(run: "StoredRun") -> str:
