@@ -372,6 +372,10 @@ class Programs:
         self._kept: dict[str, Program] = {}
         self.on_device = OnDevice()
 
+    def count(self) -> int:
+        """Returns how many programs are kept."""
+        return len(self._kept)
+
     def take(self, key: str) -> Program | None:
         """Returns a kept program, which is kept no longer; None if there is none.
 

@@ -144,7 +144,7 @@ def _train(record: "_Record", on_epoch: Callable[["Epoch"], None]) -> RunSummary
             from mnist_bench import training
 
             record.device = training.start_device()
-        _set_aside_imports()
+        _set_aside_what_stays(training.kept_programs().count())
         # Imports are paid once a process; no run's total may depend on whether it was the first.
         began = time.perf_counter()
         try:
@@ -167,10 +167,15 @@ def _train(record: "_Record", on_epoch: Callable[["Epoch"], None]) -> RunSummary
 
 
 @cache
-def _set_aside_imports() -> None:
-    """Lets the garbage collector leave out, once and for all, what is there for good.
+def _set_aside_what_stays(programs: int) -> None:
+    """Lets the garbage collector leave out what is there for good, once for each kept program.
 
-    TensorFlow and MLflow are a million objects; to go through them takes longer than a small epoch.
+    TensorFlow and MLflow are a million objects and a compiled program many thousands; to go through
+    them takes longer than a small epoch, and longer with each program. Nothing of the last run is
+    alive between two, so no weights are set aside.
+
+    Args:
+        programs: How many there are; a further one is what calls for doing it again.
     """
     gc.collect()
     gc.freeze()

@@ -2,9 +2,11 @@
 
 import copy
 import csv
+import gc
 import os
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -237,3 +239,27 @@ def test_startup_noise_is_dropped_and_everything_else_kept(capfd):
     with startup.without_startup_noise():
         os.write(2, (noise + substance).encode())
     assert capfd.readouterr().err == substance
+
+
+def test_what_is_set_aside_from_the_garbage_collector_holds_no_model(settings, monkeypatch):
+    """Each run compiles a program, and the next one sets that aside; its model must be gone."""
+    from mnist_bench import training
+
+    models, counts = [], []
+    train = training.train
+
+    def noted(*arguments):
+        counts.append(gc.get_freeze_count())
+        result = train(*arguments)
+        models.append(weakref.ref(result.model))
+        return result
+
+    monkeypatch.setattr(training, "train", noted)
+    for width in (5, 6, 7):
+        one = copy.deepcopy(settings)
+        one.model.hidden_units = [width]
+        one.tracking.log_model = False
+        assert not run.execute(one, []).failure
+    gc.collect()
+    assert counts[0] < counts[1] < counts[2]
+    assert [model() for model in models] == [None, None, None]
