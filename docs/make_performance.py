@@ -12,7 +12,6 @@ import json
 import statistics
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from benchmarks.timing import spread
 from docs.make_comparing import paste
 
 HERE = Path(__file__).parent
@@ -60,21 +58,7 @@ def read() -> dict[str, dict[str, Any]]:
     }
 
 
-def engines(record: Record) -> str:
-    """Returns the steady epochs of our own three engines as a table."""
-    rows = []
-    for network, found in record["networks"].items():
-        seconds = asdict(spread(found["steady_epoch_seconds"]["compiled"]))
-        ratios = [asdict(spread(found["ratios"][name])) for name in ("fit", "fit_tuned")]
-        rows.append([network, _summary(seconds, 3), *(_summary(ratio, 1) for ratio in ratios)])
-    header = ["network", "ours, s/epoch", "stock fit / ours", "tuned fit / ours"]
-    # The load stands with each network's rounds.
-    first = next(iter(record["networks"].values()))
-    where = _where({"rounds": first["rounds"], "machine": record["machine"]})
-    return "\n\n".join([_table(header, rows), f"n = {record['rounds']} rounds; {APART}. {where}"])
-
-
-def engines_and_peers(record: Record) -> str:
+def epochs(record: Record) -> str:
     """Returns our steady epochs, and how many times as long others take, as a table."""
     peers = list(dict.fromkeys(name for found in record["networks"].values() for name in found))
     peers.remove(OURS)
@@ -313,29 +297,27 @@ def _limited(found: Record) -> str:
     return f"{found['seconds']:.1f} ({sign} {found['limit']:g})"
 
 
-PARTS: dict[str, dict[tuple[str, ...], Callable[[Record], str]]] = {
-    "engines": {("peers",): engines_and_peers, ("engines",): engines},
-    "peers": {("peers",): peers, ("engines",): engines},
-    "roofline": {("roofline",): roofline},
-    "end_to_end": {("end_to_end",): end_to_end},
-    "costs": {("end_to_end",): costs},
-    "seeds": {("end_to_end", "seeds"): seeds},
-    "width": {("scaling", "width"): width},
-    "batch": {("scaling", "batch"): batch},
-    "runs": {("scaling", "runs"): runs},
-    "store": {("scaling", "store"): store},
+PARTS: dict[str, tuple[tuple[str, ...], Callable[[Record], str]]] = {
+    "epochs": (("peers",), epochs),
+    "peers": (("peers",), peers),
+    "roofline": (("roofline",), roofline),
+    "end_to_end": (("end_to_end",), end_to_end),
+    "costs": (("end_to_end",), costs),
+    "seeds": (("end_to_end", "seeds"), seeds),
+    "width": (("scaling", "width"), width),
+    "batch": (("scaling", "batch"), batch),
+    "runs": (("scaling", "runs"), runs),
+    "store": (("scaling", "store"), store),
 }
-"""Marker -> what to make of the first of these records, by file and part of it, that is there."""
+"""Marker -> file of results, and part of it, and what to make of them."""
 
 
 def fill(page: str, results: Record) -> str:
     """Returns a page with each part that it has filled from the results."""
-    for name, sources in PARTS.items():
+    for name, (place, make) in PARTS.items():
         if f"<!-- {name} -->" in page:
-            made = (
-                make(found) for place, make in sources.items() if (found := _find(results, place))
-            )
-            page = paste(page, name, next(made, NOT_MEASURED))
+            found = _find(results, place)
+            page = paste(page, name, make(found) if found else NOT_MEASURED)
     return page
 
 
