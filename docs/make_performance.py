@@ -75,9 +75,11 @@ def peers(record: Record) -> str:
     """Returns an epoch of everyone, with the targets."""
     rows = []
     for network, found in record["networks"].items():
+        fastest = found[OURS]["steady_epoch_seconds"]["min"]
         for name, figures in found.items():
             target = figures["target"]
             ratio = figures["ratio"]
+            best = figures["steady_epoch_seconds"]["min"] / fastest
             rows.append(
                 [
                     network,
@@ -85,11 +87,13 @@ def peers(record: Record) -> str:
                     _summary(figures["steady_epoch_seconds"], 3),
                     "" if name == OURS else _summary(ratio, 2),
                     "" if target is None else _judged(target, ratio["median"]),
+                    "" if name == OURS else f"{best:.2f}",
                     _summary(figures["first_epoch_seconds"], 2),
                     f"{figures['test_accuracy']:.4f}",
                 ]
             )
-    header = ["network", "by", "s/epoch", "/ ours", "target", "compilation and epoch 1, s"]
+    header = ["network", "by", "s/epoch", "/ ours", "target", "fastest / our fastest"]
+    header += ["compilation and epoch 1, s"]
     n = next(iter(record["networks"].values()))[OURS]["ratio"]["n"]
     said = f"n = {n} rounds. {_where(record)}"
     if record["skipped"]:
@@ -113,9 +117,10 @@ def roofline(record: Record) -> str:
         figures = [_summary(found[key], d) for key, d in zip(columns, digits, strict=True)]
         target = found["target"]
         judged = "" if target is None else _judged(target, found["attained_share"]["median"])
-        rows.append([network, *figures, judged])
+        best = found["serial_bound_seconds"]["min"] / found["steady_epoch_seconds"]["min"]
+        rows.append([network, *figures, judged, f"{best:.2f}"])
     n = next(iter(record["networks"].values()))["attained_share"]["n"]
-    header = ["network", *columns.values(), "target"]
+    header = ["network", *columns.values(), "target", "share of the fastest"]
     return "\n\n".join([_table(header, rows), f"n = {n} rounds. {_where(record)}"])
 
 
@@ -130,11 +135,10 @@ def end_to_end(record: Record) -> str:
             _summary(part["plain_seconds"], 0),
             _summary(part["ratio"], 1),
             _judged(part["target"], part["ratio"]["median"]),
-            str(part["ratio"]["n"]),
         ]
         for name, part in found.items()
     ]
-    header = ["job", "ours, s", "plain scripts, s", "plain / ours", "target", "n"]
+    header = ["job", "ours, s", "plain scripts, s", "plain / ours", "target"]
     said = [_table(header, rows)]
     if "sweep" in record:
         said.append(
@@ -142,7 +146,10 @@ def end_to_end(record: Record) -> str:
             "batch size, and their time taken times {scaled_by}, since the styles are one "
             "network.".format(**record["sweep"])
         )
-    said += [f"{name.capitalize()}: {_where(part)}" for name, part in found.items()]
+    said += [
+        f"{name.capitalize()}: n = {part['ratio']['n']}. {_where(part)}"
+        for name, part in found.items()
+    ]
     return "\n\n".join(said)
 
 

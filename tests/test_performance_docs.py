@@ -104,7 +104,8 @@ def test_what_is_shown_is_what_was_measured():
     page = made.fill(made.PAGES[0].read_text(encoding="utf-8"), EVERYTHING)
     assert made.NOT_MEASURED not in page
     assert (
-        "| net | stock fit | 2.000 (1.500 to 2.500) † | 2.00 (1.50 to 2.50) † | 5.5: **not" in page
+        "| net | stock fit | 2.000 (1.500 to 2.500) † | 2.00 (1.50 to 2.50) † | 5.5: **not met** |"
+        " 1.00 |" in page
     )
     assert "Skipped, since not installed: jax scan." in page
     assert (
