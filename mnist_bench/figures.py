@@ -9,7 +9,7 @@ than a layout engine. Hues are from the colour-blind-safe palette of Okabe and I
 import textwrap
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from pathlib import Path as File
+from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
@@ -19,12 +19,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
-from matplotlib.path import Path
 from matplotlib.text import Text
 from matplotlib.textpath import TextPath
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from matplotlib.transforms import Affine2D
-from PIL import Image
 
 Integers = npt.NDArray[np.integer[Any]]
 Floats = npt.NDArray[np.floating[Any]]
@@ -236,17 +234,19 @@ def confusion_matrix(matrix: Integers, title: str, note: str = "") -> Figure:
     return figure
 
 
-def save(figure: Figure, file: File | IO[bytes]) -> None:
+def save(figure: Figure, file: Path | IO[bytes]) -> None:
     """Write the figure as a PNG; equal figures give equal bytes with equal matplotlib and zlib.
 
     The folder must exist.
     """
-    canvas: Any = figure.canvas  # of untyped functions
-    canvas.draw()
-    # Without the transparency, of which there is none, and with little compression: less than half
-    # of the time of `savefig`, for a tenth more bytes.
-    pixels = np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
-    Image.fromarray(pixels).save(file, format="png", dpi=(DPI, DPI), compress_level=1)
+    figure.savefig(
+        file,
+        format="png",
+        dpi=DPI,
+        facecolor="white",
+        metadata={"Software": None},  # the one entry that matplotlib adds: its version
+        pil_kwargs={"compress_level": 1},  # a quarter less time to encode for a tenth more bytes
+    )
 
 
 def _page(width: float, height: float, title: str, note: str) -> Figure:
@@ -255,7 +255,7 @@ def _page(width: float, height: float, title: str, note: str) -> Figure:
     title_lines = textwrap.wrap(title, int(width * 8.8))
     note_lines = textwrap.wrap(note, int(width * 12))
     head = 0.2 + 0.24 * len(title_lines) + 0.19 * len(note_lines)
-    figure = Figure(figsize=(width, height + head), dpi=DPI, facecolor="white")
+    figure = Figure(figsize=(width, height + head), facecolor="white")
     FigureCanvasAgg(figure)
     heading: dict[str, Any] = {"fontsize": TITLE, "fontweight": "bold", "color": INK}
     remark: dict[str, Any] = {"fontsize": TEXT, "color": MUTED}
@@ -323,7 +323,7 @@ class Label(Text):
 
 
 @lru_cache(maxsize=4096)
-def _outline(line: str, size: float, weight: str) -> tuple[Path, float]:
+def _outline(line: str, size: float, weight: str) -> tuple[TextPath, float]:
     """Return the shape of a line of text that stands on (0, 0), and its width, in points."""
     outline = TextPath((0, 0), line, prop=FontProperties(weight=weight, size=size))
     return outline, float(outline.vertices[:, 0].max(initial=0))

@@ -164,10 +164,7 @@ def _others(group: int) -> list[int]:
     return found
 
 
-def _tell(group: int, number: int) -> bool:
-    """Sends a signal to all processes of a group, 0 to none; returns whether there are any."""
-    try:
+def _tell(group: int, number: int) -> None:
+    """Sends a signal to all processes of a group, if there are any."""
+    with suppress(ProcessLookupError):
         os.killpg(group, number)
-    except ProcessLookupError:
-        return False
-    return True
