@@ -15,8 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mnist_bench.compare import Options, Verdict, compare
-from mnist_bench.selection import Selection, read_baseline
+from mnist_bench.compare.judge import compare_selections
+from mnist_bench.compare.options import Options, Verdict
+from mnist_bench.store.samples import Selection, read_baseline
 
 ALARMS = {Verdict.REGRESSED, Verdict.WORSE, Verdict.IMPROVED, Verdict.BETTER}
 ALPHA = 0.05
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verdicts: Counter[str] = Counter()
     for _ in range(options.splits):
         first, second = halves(rng, study)
-        comparison = compare(first, [second], Options(alpha=ALPHA))
+        comparison = compare_selections(first, [second], Options(alpha=ALPHA))
         gates = comparison.options.gates
         rows = [row for row in comparison.pairings[0].rows() if row.metric.name in gates]
         verdicts.update(str(row.verdict) for row in rows)

@@ -97,10 +97,10 @@ def main() -> int:
     path = Path(sys.argv.pop(1)).absolute()
     clocks = Clocks()
     clock_imports(clocks)
-    from mnist_bench import cli
+    from mnist_bench.commands.train import main
 
     try:
-        return cli.main()
+        return main()
     finally:
         clocks.end()
         path.write_text(json.dumps(clocks.seconds), encoding="utf-8")

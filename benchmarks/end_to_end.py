@@ -23,7 +23,7 @@ from typing import Any
 
 from benchmarks import parts, suite, timing
 from benchmarks.parts import announced
-from mnist_bench.tracking import StoredRun
+from mnist_bench.store.runs import StoredRun
 
 STUDIES = ("flatten_1000", "stacked_add", "stacked_list", "functional_64", "subclass_784")
 POINTS = tuple(itertools.product(("128", "512"), ("adam", "rmsprop"), ("32", "128")))

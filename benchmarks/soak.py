@@ -20,7 +20,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mnist_bench import tracking
+from mnist_bench.store.runs import StoredRun, runs_if_any
 
 RESULTS = Path(__file__).parent / "results" / "soak.json"
 SWEEP = (
@@ -108,7 +108,7 @@ def ends_by_itself(
 
 
 def judge(
-    runs: list[tracking.StoredRun],
+    runs: list[StoredRun],
     reference: dict[str, dict[str, float]],
     seen: set[str],
     counts: Counts,
@@ -126,7 +126,7 @@ def judge(
     counts.left_running += sum(1 for run in runs if run.status == "RUNNING")
 
 
-def results(run: tracking.StoredRun) -> dict[str, float]:
+def results(run: StoredRun) -> dict[str, float]:
     return {key: run.metrics[key] for key in COMPARED}
 
 
@@ -140,8 +140,8 @@ def start(folder: Path, experiment: str, sweep: tuple[str, ...]) -> "subprocess.
         )
 
 
-def runs_of(folder: Path, experiment: str) -> list[tracking.StoredRun]:
-    found = tracking.runs_if_any(f"sqlite:///{folder}/mlflow.db", experiment)
+def runs_of(folder: Path, experiment: str) -> list[StoredRun]:
+    found = runs_if_any(f"sqlite:///{folder}/mlflow.db", experiment)
     return [run for run in found if run.tags.get("kind") == "run"]
 
 

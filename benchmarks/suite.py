@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mnist_bench import tracking
+from mnist_bench.store.runs import StoredRun, runs_if_any
 
 ROOT = Path(__file__).parent.parent
 # A store that somebody has named would be written to; the runs of a benchmark are thrown away.
@@ -36,7 +36,7 @@ class Outcome:
 
     seconds: float
     clocks: dict[str, float]
-    runs: list[tracking.StoredRun]
+    runs: list[StoredRun]
 
 
 def run(*arguments: str) -> Outcome:
@@ -46,7 +46,7 @@ def run(*arguments: str) -> Outcome:
         clocks = folder / "clocks.json"
         command = [sys.executable, "-m", "benchmarks.clocked", str(clocks), *arguments]
         seconds, _ = timed(command, folder)
-        found = tracking.runs_if_any(f"sqlite:///{folder}/mlflow.db", "mnist_bench")
+        found = runs_if_any(f"sqlite:///{folder}/mlflow.db", "mnist_bench")
         runs = [run for run in reversed(found) if run.tags.get("kind") == "run"]
         return Outcome(seconds, json.loads(clocks.read_text(encoding="utf-8")), runs)
 

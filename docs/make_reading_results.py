@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from docs import in_browser
-from mnist_bench import mlflow_view, tracking
+from mnist_bench.store import views
+from mnist_bench.store.opening import experiment_ids, open_existing
+from mnist_bench.store.runs import find_runs
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -117,20 +119,18 @@ def take_all(folder: Path, table: str, shots: Shots, reports: Path) -> None:
         shots: Takes them.
         reports: A folder for our own pages.
     """
-    client = tracking.open_existing(f"sqlite:///{folder}/mlflow.db")
-    experiment = tracking.experiment_ids(client)["mnist_bench"]
-    found = tracking.find_runs(client, [experiment])
+    client = open_existing(f"sqlite:///{folder}/mlflow.db")
+    experiment = experiment_ids(client)["mnist_bench"]
+    found = find_runs(client, [experiment])
     sweep = next(run for run in found if run.tags["kind"] == "sweep")
     best = max(
         (run for run in found if run.tags["kind"] == "run"),
         key=lambda run: run.metrics["test_accuracy"],
     )
     root = table.partition("#")[0]
-    sweep_page, run_page = (
-        f"{root}{mlflow_view.run_route(experiment, r.run_id)}" for r in (sweep, best)
-    )
-    cells_table = table.replace(mlflow_view.RUNS, mlflow_view.CELLS)
-    mistakes = f"{root}{mlflow_view.run_route(experiment, best.run_id, 'images/mistakes.png')}"
+    sweep_page, run_page = (f"{root}{views.run_route(experiment, r.run_id)}" for r in (sweep, best))
+    cells_table = table.replace(views.RUNS, views.CELLS)
+    mistakes = f"{root}{views.run_route(experiment, best.run_id, 'images/mistakes.png')}"
     rows, points = ".ag-center-cols-container .ag-cell", ".scatterlayer .point"
 
     shots.take("run_table", table, rows, _hide_banner)

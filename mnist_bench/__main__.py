@@ -2,7 +2,7 @@
 
 import sys
 
-from mnist_bench.cli import main
+from mnist_bench.commands.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -6,6 +6,7 @@ Nothing here names a host, a user or a folder: a machine is known by processor, 
 import os
 import platform
 import subprocess
+import sys
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -18,13 +19,12 @@ import mnist_bench
 
 PACKAGES = ("tensorflow", "keras", "numpy", "mlflow")
 FLAGS = (
-    "CUDA_VISIBLE_DEVICES",
     "TF_ENABLE_ONEDNN_OPTS",
     "TF_NUM_INTRAOP_THREADS",
     "TF_XLA_FLAGS",
     "XLA_FLAGS",
 )
-"""Environment variables that choose the device or how it computes."""
+"""Environment variables that choose how a device computes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,7 @@ class Environment:
         git_commit: Commit of the checkout that the package runs from; empty for an installed wheel.
         git_dirty: Whether that checkout had changes.
         flags: Those of `FLAGS` that are set.
+        device: Kind of the device that is expected to train, see `device_kind`.
     """
 
     versions: dict[str, str]
@@ -48,6 +49,7 @@ class Environment:
     git_commit: str
     git_dirty: bool
     flags: dict[str, str]
+    device: str
 
 
 @cache
@@ -68,7 +70,28 @@ def describe() -> Environment:
         git_commit=commit,
         git_dirty=dirty,
         flags={name: os.environ[name] for name in FLAGS if os.environ.get(name)},
+        device=device_kind(),
     )
+
+
+def device_kind() -> str:
+    """Returns `GPU` where TensorFlow is going to train on one, else `CPU`.
+
+    TensorFlow, which knows for sure, takes seconds to load; a run compares this with its word. It
+    finds a GPU where NVIDIA's driver has made a device, cuDNN is installed, and
+    `CUDA_VISIBLE_DEVICES`, of which it reads as far as the first entry that is none, hides not all.
+    """
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    hidden = visible is not None and visible.partition(",")[0].strip() in ("", "-1")
+    has_device = any(Path("/dev").glob("nvidia[0-9]*"))
+    return "GPU" if has_device and not hidden and _has_cudnn() else "CPU"
+
+
+def _has_cudnn() -> bool:
+    from ctypes.util import find_library
+
+    packaged = any((Path(folder) / "nvidia" / "cudnn").is_dir() for folder in sys.path)
+    return packaged or find_library("cudnn") is not None
 
 
 def this_process() -> str:

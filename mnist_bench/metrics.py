@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from mnist_bench.stats import Scale
+from mnist_bench.stats.scale import Scale
 
 
 class Kind(StrEnum):

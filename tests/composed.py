@@ -12,8 +12,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from mnist_bench.config import DataConfig, RunConfig, load, register, resource_dir
-from mnist_bench.plan import Plan, make_plan
+from mnist_bench.config.compose import load_config, register, resource_dir
+from mnist_bench.config.schema import DataConfig, RunConfig
+from mnist_bench.sweep.plan import Plan, make_plan
 
 
 @cache
@@ -57,7 +58,7 @@ def override(*values: str, groups: tuple[str, ...] = ()) -> DictConfig:
 
 def configure(*values: str, groups: tuple[str, ...] = ()) -> RunConfig:
     """Returns the checked configuration; arguments as of `override`."""
-    return load(override(*values, groups=groups))
+    return load_config(override(*values, groups=groups))
 
 
 def digest_of(config: DataConfig) -> str:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from mnist_bench import tracking
+from mnist_bench.store.opening import open_existing
+from mnist_bench.store.runs import StoredRun, find_runs
 
 # MLflow itself sets it in a process that logs a model; the programs that are tested have their own.
 ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
@@ -43,10 +44,10 @@ class Cli:
             assert done.returncode == code, done.stdout + done.stderr
         return done
 
-    def runs(self, experiment: str = "mnist_bench") -> list[tracking.StoredRun]:
-        store = tracking.open_existing(self.uri)
+    def runs(self, experiment: str = "mnist_bench") -> list[StoredRun]:
+        store = open_existing(self.uri)
         found = store.get_experiment_by_name(experiment)
-        return tracking.find_runs(store, [found.experiment_id])
+        return find_runs(store, [found.experiment_id])
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from mnist_bench import tracking
+from mnist_bench.store.runs import StoredRun, runs_if_any
 from tests.conftest import ENVIRONMENT, Cli
 
 QUICK = ("data.train_limit=300", "train.epochs=1", "train.batch_size=64", "model.hidden_units=[8]")
@@ -21,16 +21,16 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ASK = """
 import contextlib, functools, io, json, sys
-from mnist_bench import cli
+from mnist_bench.commands import main, train
 
-cli.register = functools.cache(cli.register)  # what it stores stays the same
+train.register = functools.cache(train.register)  # what it stores stays the same
 answers = []
 for arguments in json.load(sys.stdin):
     sys.argv = ["mnist_bench", *arguments]
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
-            code = cli.main()
+            code = main.main()
         except SystemExit as exit:
             code = exit.code
         except BaseException as error:
@@ -110,13 +110,11 @@ def running(cli: Cli, *arguments: str) -> Iterator[Running]:
         process.wait()
 
 
-def wait_for(
-    cli: Cli, condition: Callable[[tracking.StoredRun], bool], seconds: float = 120
-) -> tracking.StoredRun:
+def wait_for(cli: Cli, condition: Callable[[StoredRun], bool], seconds: float = 120) -> StoredRun:
     """Waits until a run of the store fulfils a condition, and returns it."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        runs = tracking.runs_if_any(cli.uri, "mnist_bench")
+        runs = runs_if_any(cli.uri, "mnist_bench")
         found = [run for run in runs if run.tags["kind"] == "run" and condition(run)]
         if found:
             return found[0]
@@ -124,9 +122,9 @@ def wait_for(
     raise AssertionError("it did not happen")
 
 
-def trains(run: tracking.StoredRun) -> bool:
+def trains(run: StoredRun) -> bool:
     return run.status == "RUNNING" and "train_loss" in run.metrics
 
 
-def of_kind(cli: Cli, kind: str = "run") -> list[tracking.StoredRun]:
+def of_kind(cli: Cli, kind: str = "run") -> list[StoredRun]:
     return [run for run in cli.runs() if run.tags["kind"] == kind]

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from docs import in_browser
-from mnist_bench import mlflow_view
+from mnist_bench.store import views
 
 EXPECT_MS = 60_000
 """How long a page may take on a machine that is busy with other tests."""
@@ -160,7 +160,7 @@ def test_the_charts_beside_the_table_show_all_runs(page, table, runs):
 
 
 def test_cells_are_grouped_with_their_mean(page, table, runs):
-    page.goto(table.replace(mlflow_view.RUNS, mlflow_view.CELLS))
+    page.goto(table.replace(views.RUNS, views.CELLS))
     cells = {run.tags["cell"]: run for run in runs.values()}
     for cell in cells:
         group = page.get_by_role("row").filter(has_text=f"Group: {cell}")
@@ -171,7 +171,7 @@ def test_cells_are_grouped_with_their_mean(page, table, runs):
 
 
 def test_sweeps_hold_their_runs(page, table, runs):
-    page.goto(table.replace(mlflow_view.RUNS, mlflow_view.SWEEPS))
+    page.goto(table.replace(views.RUNS, views.SWEEPS))
     sweep = page.get_by_role("link", name=re.compile(r"^sweep .* \(8 runs\)$"))
     expect(sweep).to_be_visible()
     expect(page.get_by_role("link", name=next(iter(runs)), exact=True)).to_have_count(0)
@@ -182,7 +182,7 @@ def test_sweeps_hold_their_runs(page, table, runs):
 
 def test_the_page_of_a_run_says_its_result_and_its_links_lead_to_figures(page, url, runs):
     name, run = next(iter(runs.items()))
-    page.goto(f"{url}/{mlflow_view.run_route('1', run.run_id)}")
+    page.goto(f"{url}/{views.run_route('1', run.run_id)}")
     expect(page.get_by_role("link", name="Model registry")).to_be_visible()
     expect(page.get_by_role("heading", name=name)).to_be_visible()
     accuracy = f"{run.metrics['test_accuracy']:.4f}"
@@ -218,7 +218,7 @@ def test_two_runs_can_be_compared(page, table, runs):
 
 def test_a_sweep_keeps_its_report(page, url, trained):
     [sweep] = [run for run in trained.runs() if run.tags["kind"] == "sweep"]
-    page.goto(f"{url}/{mlflow_view.run_route('1', sweep.run_id, 'report.html')}")
+    page.goto(f"{url}/{views.run_route('1', sweep.run_id, 'report.html')}")
     report = page.frame_locator("iframe")
     expect(report.get_by_role("heading").first).to_be_visible()
     expect(report.locator("table").first).to_be_visible()

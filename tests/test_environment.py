@@ -193,14 +193,45 @@ def test_cores_and_threads_are_those_this_process_may_use(monkeypatch: pytest.Mo
     assert changed.threads == 3
     assert changed.flags["XLA_FLAGS"] == "--xla_x"
     assert changed.flags["TF_NUM_INTRAOP_THREADS"] == "3"
-    assert "CUDA_VISIBLE_DEVICES" not in changed.flags
+    assert changed.flags.keys() <= set(environment.FLAGS)
+
+
+@pytest.mark.parametrize(
+    ("device", "cudnn", "visible", "kind"),
+    [
+        (True, True, None, "GPU"),
+        (True, True, "1,0", "GPU"),
+        (True, True, "", "CPU"),
+        (True, True, "-1", "CPU"),
+        (True, True, "-1,0", "CPU"),  # what follows is not looked at
+        (True, False, None, "CPU"),
+        (False, True, None, "CPU"),
+        (False, True, "0", "CPU"),
+    ],
+)
+def test_the_kind_of_device_that_is_expected(
+    monkeypatch: pytest.MonkeyPatch, device: bool, cudnn: bool, visible: str | None, kind: str
+) -> None:
+    """Neither driver nor library can be had here, so both are stood in for."""
+    monkeypatch.setattr(Path, "glob", lambda self, pattern: [self / "nvidia0"] * device)
+    monkeypatch.setattr(environment, "_has_cudnn", lambda: cudnn)
+    if visible is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert environment.device_kind() == kind
 
 
 LIGHT = """
 import sys
-from mnist_bench import (
-    cli, config, data, environment, fingerprint, plan, report, stats, terminal
-)
+from mnist_bench import environment, identity, metrics, text
+from mnist_bench.commands import main, train
+from mnist_bench.config import compose
+from mnist_bench.look import terminal
+from mnist_bench.report import leaderboard
+from mnist_bench.stats import tests
+from mnist_bench.sweep import plan
+from mnist_bench.train import data
 environment.describe()
 print(sorted({"tensorflow", "keras", "mlflow", "matplotlib", "pandas"} & set(sys.modules)))
 """

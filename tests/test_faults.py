@@ -14,17 +14,19 @@ import psutil
 import pytest
 
 from benchmarks.soak import results, soak
-from mnist_bench import environment, tracking
+from mnist_bench import environment
+from mnist_bench.store.claims import end_stale
+from mnist_bench.store.opening import open_existing, open_store
 from tests.conftest import Cli
 from tests.programs import ENDLESS, QUICK, of_kind, running, trains, wait_for
 
 CRASHING = '''
 """Loaded by Python at its start: runs that die, as by a fault in native code, or for memory."""
 import os, signal
-from mnist_bench import run
+from mnist_bench.run import execute
 
 SIGNALS = {13: signal.SIGSEGV, 17: signal.SIGKILL}
-train = run._train
+train = execute._train
 
 def dies(record, *arguments):
     [units] = record.config.model.hidden_units
@@ -32,7 +34,7 @@ def dies(record, *arguments):
         os.kill(os.getpid(), SIGNALS[units])
     return train(record, *arguments)
 
-run._train = dies
+execute._train = dies
 '''
 
 
@@ -40,7 +42,7 @@ run._train = dies
 def empty_store(tmp_path_factory):
     """A store without runs: to make one takes MLflow a second or two."""
     path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    tracking.open_store(f"sqlite:///{path}", "another")
+    open_store(f"sqlite:///{path}", "another")
     return path
 
 
@@ -101,7 +103,7 @@ def test_4_a_signal_ends_everything_in_order(cli, number, code, sweep):
     ended = of_kind(cli)
     assert {r.status for r in cli.runs()} == {"KILLED"}
     assert ended[0].run_id == run.run_id
-    store = tracking.open_existing(cli.uri)
+    store = open_existing(cli.uri)
     steps = [m.step for m in store.get_metric_history(run.run_id, "train_loss")]
     assert steps == list(range(1, len(steps) + 1))
     if sweep:
@@ -140,9 +142,9 @@ def test_5_two_repairers_end_a_stale_run_once(cli):
     with running(cli, *ENDLESS) as process:
         wait_for(cli, trains)
         process.kill()
-    store = tracking.open_store(cli.uri, "mnist_bench")
+    store = open_store(cli.uri, "mnist_bench")
     with ThreadPoolExecutor(2) as pool:
-        ended = list(pool.map(lambda _: tracking.end_stale(store), range(2)))
+        ended = list(pool.map(lambda _: end_stale(store), range(2)))
     assert sorted(map(len, ended)) == [0, 1]
 
 

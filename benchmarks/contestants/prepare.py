@@ -7,18 +7,18 @@ import numpy as np
 
 from benchmarks.contestants import work
 from benchmarks.contestants.ours import configured
-from mnist_bench import data
+from mnist_bench.train.data import load_dataset
 
 
 def main() -> None:
-    from mnist_bench import models, training
+    from mnist_bench.train import models
+    from mnist_bench.train.training import epoch_order
 
     folder, settings = Path(sys.argv[1]), configured(sys.argv[2:])
-    dataset = data.load(settings.data)
+    dataset = load_dataset(settings.data)
     rows = len(dataset.train.labels)
     orders = [
-        training.epoch_order(settings.seed, epoch, rows)
-        for epoch in range(1, settings.train.epochs + 1)
+        epoch_order(settings.seed, epoch, rows) for epoch in range(1, settings.train.epochs + 1)
     ]
     arrays = {
         "images": dataset.train.images.reshape(rows, -1),

@@ -30,7 +30,7 @@ class MnistBenchSweeper(Sweeper):
     """
 
     def __init__(self, params: Mapping[str, Any]) -> None:
-        from mnist_bench.sweeper import MnistBenchSweeper as RealSweeper
+        from mnist_bench.sweep.sweeper import MnistBenchSweeper as RealSweeper
 
         self._sweeper = RealSweeper(params)
 

@@ -1,0 +1,370 @@
+"""The verdict on two groups of runs, and what a gate makes of it.
+
+Everything here is pure: it sees `Selection`s and returns a `Comparison`. The sample is the seed:
+one run gives one number a metric. `mnist_bench.stats` has the statistics and their sources.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_bench.compare.comparable import obstacle
+from mnist_bench.compare.gate import hold_against_gate
+from mnist_bench.compare.matching import Match, MatchedCell, check_ignored, match
+from mnist_bench.compare.options import Options, Verdict
+from mnist_bench.compare.verdicts import Comparison, Group, Judged, Pairing
+from mnist_bench.errors import Refusal
+from mnist_bench.metrics import METRICS, Kind, Metric
+from mnist_bench.stats.effect_sizes import hedges_g, permutation_p, probability_better, sign_flip_p
+from mnist_bench.stats.power import MAX_SEEDS, seeds_needed
+from mnist_bench.stats.scale import FloatArray
+from mnist_bench.stats.tests import (
+    Effect,
+    decide,
+    mcnemar,
+    paired,
+    seed_means,
+    stack,
+    strictest_alpha,
+    suite,
+    welch,
+    widest_suite,
+)
+from mnist_bench.store.samples import Sample, Selection
+from mnist_bench.text import shown
+
+CorrectPredictions: TypeAlias = Callable[[Sample], "NDArray[np.bool_] | None"]
+
+
+Place: TypeAlias = tuple[int, str]
+"""The number of a candidate, and the name of a metric."""
+
+
+def compare_selections(
+    baseline: Selection,
+    candidates: Sequence[Selection],
+    options: Options,
+    predictions: CorrectPredictions = lambda sample: None,
+) -> Comparison:
+    """Returns the verdict on candidates against a baseline.
+
+    All candidates are one family of tests: alpha holds for the comparison as a whole. The metrics
+    that only inform are a family of their own, so that they cost the gated ones no power.
+
+    Args:
+        baseline: The runs to compare with.
+        candidates: The runs to be judged.
+        options: How.
+        predictions: Returns which test images a run has right, asked with one seed a side only.
+
+    Raises:
+        Refusal: If there is nothing that could be compared.
+    """
+    check_ignored(options.ignore, [baseline, *candidates])
+    matches = [match(baseline, candidate, options.ignore) for candidate in candidates]
+    metrics = _recorded_metrics([cell for m in matches for cell in m.cells], options)
+    judged: dict[Place, list[Judged]] = {}
+    for gated in (True, False):
+        family = [metric for metric in metrics if options.is_gate(metric) is gated]
+        judged |= _judge_family(matches, family, options, predictions)
+    pairings = []
+    for number, (candidate, matched) in enumerate(zip(candidates, matches, strict=True)):
+        rows = [row for metric in metrics for row in judged[number, metric.name]]
+        suites = tuple(row for row in rows if not row.cell)
+        cells = tuple(row for row in rows if row.cell)
+        pairings.append(Pairing(candidate, matched, suites, cells))
+    exit_code, reasons = hold_against_gate(pairings, options)
+    return Comparison(baseline, tuple(pairings), options, exit_code, tuple(reasons))
+
+
+# Verdicts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Row:
+    """The scores of one metric in one cell, or over all of them, and what needs no test.
+
+    Attributes:
+        cell: Readable; empty for the suite.
+        seeds: Of both sides; empty for a suite over cells that have other seeds.
+        sides: Scores of baseline and candidate, one a seed; None where not every run has one.
+        effect: None with fewer than two seeds on a side, and where nothing is tested.
+        settled: The verdict that needs no test.
+        note: What else there is to say.
+    """
+
+    cell: str
+    seeds: tuple[tuple[int, ...], tuple[int, ...]]
+    sides: tuple[FloatArray, FloatArray] | None = None
+    effect: Effect | None = None
+    settled: Verdict | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Tests:
+    """What is known of a row from its place among the others.
+
+    Attributes:
+        adjusted_p: For the whole comparison; None where nothing is tested.
+        alpha: The level that a raw p has to reach at the least, to plan for.
+        resampling_p: By permutation or sign flips.
+    """
+
+    adjusted_p: float | None
+    alpha: float
+    resampling_p: float | None
+
+
+def _recorded_metrics(cells: Iterable[MatchedCell], options: Options) -> list[Metric]:
+    """Returns the metrics that any run has, and the gates.
+
+    Raises:
+        Refusal: If there are results, but none has one of the gates.
+    """
+    runs = [sample for cell in cells for sample in (*cell.baseline, *cell.candidate)]
+    recorded = {name for sample in runs for name in sample.metrics}
+    for name in options.gates:
+        if name not in recorded and not all(sample.failure for sample in runs):
+            raise Refusal(
+                f"--metric {name}: no run has it; they have: "
+                f"{', '.join(metric for metric in METRICS if metric in recorded)}"
+            )
+    return [m for m in METRICS.values() if m.name in recorded or m.name in options.gates]
+
+
+def _judge_family(
+    matches: Sequence[Match],
+    metrics: Sequence[Metric],
+    options: Options,
+    predictions: CorrectPredictions,
+) -> dict[Place, list[Judged]]:
+    """Returns the verdicts on metrics that share alpha: the suite's, then those of the cells."""
+    rows = {
+        (number, metric.name): _metric_rows(metric, matched, options)
+        for number, matched in enumerate(matches)
+        for metric in metrics
+    }
+    suites = {place: _suite_row(of_cells, options) for place, of_cells in rows.items()}
+    effects = {
+        place: stack([row.effect for row in of_cells if row.effect is not None])
+        for place, of_cells in rows.items()
+        if suites[place].effect is not None
+    }
+    errors = {place: row.effect for place, row in suites.items() if row.effect is not None}
+    decisions = decide(effects, errors) if effects else {}
+    sizes = [effect.gain.size for effect in effects.values()] or [1]
+    alphas = strictest_alpha(options.alpha, sizes)
+    judged = {}
+    for place, of_cells in rows.items():
+        metric = METRICS[place[1]]
+        decision = decisions.get(place)
+        suite_p = None if decision is None else float(decision.suite_p)
+        cells_p: Iterator[float] = iter([] if decision is None else decision.cells_p.tolist())
+        resampled = iter(_resampling_p([suites[place], *of_cells], options.paired))
+        tests = _Tests(suite_p, alphas[0], next(resampled))
+        judged[place] = [_judge(metric, suites[place], tests, options)]
+        for row, cell in zip(of_cells, matches[place[0]].cells, strict=True):
+            p = None if row.effect is None else next(cells_p)
+            one = _judge(metric, row, _Tests(p, alphas[1], next(resampled)), options)
+            if metric.name == "test_accuracy" and row.effect is None and row.settled is None:
+                one = _with_predictions(one, cell, predictions)
+            judged[place].append(one)
+    return judged
+
+
+def _resampling_p(rows: Sequence[_Row], paired: bool) -> list[float | None]:
+    """Returns the p of each row by resampling, for all rows of as many seeds in one go."""
+    test = sign_flip_p if paired else permutation_p
+    found: list[float | None] = [None] * len(rows)
+    alike: dict[tuple[int, int], list[int]] = {}
+    for place, row in enumerate(rows):
+        if row.effect is not None and any(row.seeds):
+            alike.setdefault((len(row.seeds[0]), len(row.seeds[1])), []).append(place)
+    for places in alike.values():
+        sides = [side for place in places if (side := rows[place].sides) is not None]
+        p = test(np.stack([side[0] for side in sides]), np.stack([side[1] for side in sides]))
+        assert p is not None, "an effect has two seeds a side"
+        for place, value in zip(places, p.tolist(), strict=True):
+            found[place] = value
+    return found
+
+
+def _metric_rows(metric: Metric, matched: Match, options: Options) -> list[_Row]:
+    found = obstacle(metric, matched.cells)
+    return [_row(metric, cell, found, options) for cell in matched.cells]
+
+
+def _row(metric: Metric, cell: MatchedCell, obstacle: str, options: Options) -> _Row:
+    """Returns one metric in one cell.
+
+    Raises:
+        Refusal: If it cannot be paired.
+    """
+    runs = (cell.baseline, cell.candidate)
+    seeds = (tuple(s.seed for s in cell.baseline), tuple(s.seed for s in cell.candidate))
+    row = _Row(cell=cell.label, seeds=seeds, settled=Verdict.FAILED)
+    lost = [
+        f"{side} seed {sample.seed}: {sample.failure or f'has no {metric.name}'}"
+        for side, samples in zip(("baseline", "candidate"), runs, strict=True)
+        for sample in samples
+        if sample.failure or metric.name not in sample.metrics
+    ]
+    if lost:
+        return replace(row, note="; ".join(lost))
+    try:
+        before, after = (metric.scale.scores([s.metrics[metric.name] for s in r]) for r in runs)
+    except ValueError as error:
+        return replace(row, note=str(error))
+    row = replace(row, sides=(before, after), settled=None)
+    if metric.kind is Kind.exact:
+        same = len({*before.tolist(), *after.tolist()}) == 1
+        return replace(row, settled=Verdict.IDENTICAL if same else Verdict.CHANGED)
+    if obstacle:
+        return replace(row, settled=Verdict.NOT_COMPARABLE, note=obstacle)
+    if options.paired and seeds[0] != seeds[1]:
+        ours, theirs = (shown(",".join(map(str, side)), 60) for side in seeds)
+        raise Refusal(f"--paired: {cell.label} has the seeds {ours} against {theirs}, not the same")
+    identical = seeds[0] == seeds[1] and bool(np.all(before == after))
+    test = paired if options.paired else welch
+    return replace(
+        row,
+        effect=test(before, after),
+        settled=Verdict.IDENTICAL if identical else None,
+        note="" if identical or min(map(len, seeds)) > 1 else "one seed has no spread to test with",
+    )
+
+
+def _suite_row(rows: Sequence[_Row], options: Options) -> _Row:
+    """Returns the mean over the cells: of those that can be tested, or else that have numbers."""
+    settled = _common_verdict(rows)
+    used = [row for row in rows if row.effect is not None]
+    used = used or [row for row in rows if row.sides is not None]
+    notes = [rows[0].note] if len({row.note for row in rows}) == 1 else []
+    if len(used) < len(rows):
+        notes.append(f"over {len(used)} of {len(rows)} cells")
+    row = _Row(cell="", seeds=((), ()), settled=settled, note="; ".join(filter(None, notes)))
+    if not used:
+        return row
+    sides = [[row.sides[side] for row in used if row.sides is not None] for side in (0, 1)]
+    if len({row.seeds for row in used}) > 1:
+        before, after = (np.array([scores.mean() for scores in side]) for side in sides)
+        effects = [row.effect for row in used if row.effect is not None]
+        return replace(
+            row,
+            sides=(before, after),
+            effect=widest_suite(stack(effects)) if effects else None,
+            note="; ".join([*notes, "not the same seeds in all cells: the widest error"]),
+        )
+    before, after = map(seed_means, sides)
+    test = paired if options.paired else welch
+    return replace(
+        row,
+        seeds=used[0].seeds,
+        sides=(before, after),
+        effect=suite(sides[0], sides[1], test) if used[0].effect is not None else None,
+    )
+
+
+def _common_verdict(rows: Iterable[_Row]) -> Verdict | None:
+    """Returns what is settled for the suite without a test; None if nothing is."""
+    settled = {row.settled for row in rows}
+    if len(settled) == 1:
+        return settled.pop()
+    return Verdict.CHANGED if Verdict.CHANGED in settled else None
+
+
+def _judge(metric: Metric, row: _Row, tests: _Tests, options: Options) -> Judged:
+    """Returns the verdict on one row."""
+    judged = Judged(
+        metric=metric,
+        gated=options.is_gate(metric),
+        cell=row.cell,
+        verdict=row.settled or Verdict.INCONCLUSIVE,
+        note=row.note,
+    )
+    if row.sides is None:
+        return judged
+    before, after = row.sides
+    scale = metric.scale
+    judged = replace(
+        judged,
+        baseline=_group(metric, row.seeds[0], before),
+        candidate=_group(metric, row.seeds[1], after),
+        change=float(scale.change(after.mean() - before.mean())),
+    )
+    effect = row.effect
+    if effect is None or tests.adjusted_p is None:
+        return judged
+    margin = scale.margin(options.margin(metric))
+    low, high = sorted(float(scale.change(end)) for end in effect.interval(1 - options.alpha))
+    judged = replace(
+        judged,
+        verdict=row.settled or _decided(effect, tests.adjusted_p, margin, options.alpha),
+        change=float(scale.change(effect.gain)),
+        low=low,
+        high=high,
+        p=float(effect.p_value()),
+        adjusted_p=tests.adjusted_p,
+        not_worse=bool(effect.p_not_worse(margin) < options.alpha),
+    )
+    if not any(row.seeds):
+        return judged
+    size = hedges_g(before, after)
+    assert size is not None, "an effect has two seeds a side"
+    unknown = judged.verdict is Verdict.INCONCLUSIVE
+    return replace(
+        judged,
+        hedges_g=float(size),
+        probability_better=float(probability_better(before, after)),
+        resampling_p=tests.resampling_p,
+        seeds_needed=(
+            _more_seeds(before, after, margin, tests.alpha, options.paired) if unknown else None
+        ),
+    )
+
+
+def _decided(effect: Effect, adjusted_p: float, margin: float, alpha: float) -> Verdict:
+    gain = float(effect.gain)
+    if adjusted_p < alpha:
+        if gain < 0:
+            return Verdict.REGRESSED if gain <= -margin else Verdict.WORSE
+        return Verdict.IMPROVED if gain >= margin else Verdict.BETTER
+    if effect.p_equivalent(margin) < alpha:
+        return Verdict.EQUIVALENT
+    return Verdict.NOT_WORSE if effect.p_not_worse(margin) < alpha else Verdict.INCONCLUSIVE
+
+
+def _more_seeds(
+    before: FloatArray, after: FloatArray, margin: float, alpha: float, paired: bool
+) -> int | None:
+    """Returns the seeds a side that would find one margin; None if these are enough, or unknown."""
+    if not margin:
+        return None
+    groups = [after - before] if paired else [before, after]
+    variances = [group.var(ddof=1) for group in groups]
+    needed = seeds_needed(variances, margin, alpha=alpha) or MAX_SEEDS
+    return needed if needed > min(before.size, after.size) else None
+
+
+def _group(metric: Metric, seeds: tuple[int, ...], scores: FloatArray) -> Group:
+    values = metric.scale.value(scores)
+    spread = float(values.std(ddof=1)) if len(seeds) > 1 else None
+    return Group(seeds, tuple(values.tolist()), float(metric.scale.value(scores.mean())), spread)
+
+
+def _with_predictions(judged: Judged, cell: MatchedCell, predictions: CorrectPredictions) -> Judged:
+    """Returns the verdict with what the test images say, where each side has one seed.
+
+    That is no verdict: other seeds would give other mistakes.
+    """
+    if len(cell.baseline) > 1 or len(cell.candidate) > 1:
+        return judged
+    before, after = predictions(cell.baseline[0]), predictions(cell.candidate[0])
+    if before is None or after is None or before.shape != after.shape:
+        return judged
+    result = mcnemar(before, after)
+    return replace(judged, mcnemar=result, note=f"{judged.note}; test-set uncertainty only")

@@ -1,0 +1,100 @@
+"""From what Hydra composes to checked dataclasses, and where the values of `conf/` lie."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from mnist_bench.config.explain import explain, keys_of, no_such_key
+from mnist_bench.config.rules import root_problems
+from mnist_bench.config.schema import OPTIMIZERS, SECTIONS, RunConfig
+from mnist_bench.errors import Refusal
+
+
+class HydraTask:
+    """What Hydra calls when it has composed a configuration.
+
+    Args:
+        run: Takes what Hydra composed and returns an exit code.
+
+    Attributes:
+        is_reached: Whether Hydra came as far as to hand over; what it raises before that is about
+            bad input. A sweeper that Hydra hands over to instead sets it.
+        exit_code: What `run` returned last.
+    """
+
+    def __init__(self, run: Callable[[DictConfig], int]) -> None:
+        self.is_reached = False
+        self.exit_code = 0
+        self._run = run
+
+    def __call__(self, composed: DictConfig) -> None:
+        """Runs it."""
+        self.is_reached = True
+        self.exit_code = self._run(composed)
+
+
+def load_config(config: DictConfig) -> RunConfig:
+    """Returns the checked configuration as dataclasses.
+
+    Args:
+        config: What Hydra composed, without its `hydra` node.
+
+    Raises:
+        Refusal: With all problems of all sections, not only the first.
+    """
+    known = keys_of(RunConfig)
+    missing = [key for key in known if key not in config or OmegaConf.is_missing(config, key)]
+    problems = [no_such_key(str(key), known) for key in config if key not in known]
+    problems += [f"{key}: is missing; leave its default where it is" for key in missing]
+    for name in SECTIONS:
+        if name not in missing and config[name] is not None:
+            problems += _section_problems(name, config[name])
+    if not missing:
+        problems += [problem for problem in root_problems(config.seed, config.study) if problem]
+    if problems:
+        raise Refusal(*problems)
+    loaded = OmegaConf.to_object(config)
+    assert isinstance(loaded, RunConfig)
+    return loaded
+
+
+def _section_problems(name: str, section: DictConfig) -> list[str]:
+    known = keys_of(OmegaConf.get_type(section))
+    # `+key=` adds what no type knows of.
+    foreign = [f"{name}.{key!s}" for key in section if key not in known]
+    if foreign:
+        return [no_such_key(key, known) for key in foreign]
+    try:
+        OmegaConf.to_object(section)
+    except Refusal as error:
+        return list(error.problems)
+    except OmegaConfBaseException as error:
+        return [explain(error)]
+    return []
+
+
+def resource_dir(name: str) -> Path:
+    """Returns the absolute folder `name` (`conf` or `experiments`).
+
+    In a wheel it lies inside the package, in a checkout beside it.
+    """
+    package = Path(__file__).resolve().parent.parent
+    inside = package / name
+    return inside if inside.is_dir() else package.parent / name
+
+
+def register() -> None:
+    """Tells Hydra of the schemas, and of `experiments/` as the groups `experiment` and `case`."""
+    from hydra.core.config_store import ConfigStore
+
+    store = ConfigStore.instance()
+    store.store(group="schema", name="run", node=RunConfig)
+    for schema, name in OPTIMIZERS.items():
+        store.store(group="schema/optimizer", name=name.value, node=schema)
+    for path in sorted(resource_dir("experiments").glob("*.yaml")):
+        study = OmegaConf.load(path)
+        # `case` lets a study of studies sweep over the others: Hydra takes `experiment` only once.
+        for group in ("experiment", "case"):
+            store.store(group=group, name=path.stem, node=study, package="_global_")

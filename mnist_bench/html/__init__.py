@@ -1,0 +1,1 @@
+"""What pages are made of: HTML that needs no network, and charts as SVG of plain numbers."""

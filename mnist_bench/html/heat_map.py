@@ -1,0 +1,60 @@
+"""A table of numbers as SVG, whose squares are the darker the higher they are."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from mnist_bench.html.svg import (
+    canvas,
+    caption,
+    draw,
+    draw_text,
+    line_through,
+    written,
+)
+
+SQUARE_WIDTH, SQUARE_HEIGHT = 92, 40
+
+
+def draw_heat_map(
+    rows: Sequence[str],
+    columns: Sequence[str],
+    squares: Mapping[tuple[str, str], tuple[float, str]],
+    *,
+    scale: tuple[float, float],
+    title: str,
+) -> str:
+    """Returns a table of numbers whose squares are the darker the higher they are.
+
+    Args:
+        rows: Names of the rows.
+        columns: Names of the columns.
+        squares: (row, column) -> number, and the same as text.
+        scale: The numbers of the lightest and the darkest square.
+        title: The same in words.
+    """
+    left = 14 + 7 * min(max(map(len, rows)), 20)
+    svg = canvas(title, left + SQUARE_WIDTH * len(columns), 26 + SQUARE_HEIGHT * len(rows))
+    shade = line_through(*scale, 0.06, 0.6)
+    for x, column in enumerate(columns):
+        draw_text(svg, left + SQUARE_WIDTH * (x + 0.5), 16, column, "tick middle")
+    for y, row in enumerate(rows):
+        top = 24 + SQUARE_HEIGHT * y
+        middle = top + SQUARE_HEIGHT / 2 + 4
+        shortened = row if len(row) <= 20 else f"{row[:19]}…"
+        caption(draw_text(svg, left - 8, middle, shortened, "tick end"), row)
+        for x, column in enumerate(columns):
+            value, said = squares.get((row, column), (math.nan, "no run"))
+            square = draw(
+                svg,
+                "rect",
+                x=left + SQUARE_WIDTH * x + 1,
+                y=top + 1,
+                width=SQUARE_WIDTH - 2,
+                height=SQUARE_HEIGHT - 2,
+                **{"class": "square" if math.isfinite(value) else "square none"},
+            )
+            if math.isfinite(value):
+                square.set("fill-opacity", f"{shade(value):.3f}")
+            text = draw_text(svg, left + SQUARE_WIDTH * (x + 0.5), middle, said, "middle")
+            caption(text, f"{row}, {column}: {said}")
+    return written(svg)

@@ -1,0 +1,212 @@
+"""What each level of a swept setting does to accuracy and time."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from mnist_bench.metrics import METRICS, Kind, Metric
+from mnist_bench.stats.tests import paired, seed_means, suite
+from mnist_bench.store.samples import Sample
+from mnist_bench.text import ordered
+
+if TYPE_CHECKING:
+    pass
+from mnist_bench.report.cells import BATCH, OPTIMIZER, WIDTH, Cell, _rest
+
+EFFECT_METRICS = ("test_accuracy", "epoch_seconds_median")
+
+
+CONFIDENCE = 0.95
+
+
+Pair: TypeAlias = tuple["Cell", "Cell"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one level of a setting does to a metric, against the first level.
+
+    Attributes:
+        metric: Which.
+        key: The setting.
+        first: Its first level.
+        level: The one that is compared with it.
+        cells: Pairs of cells that differ in the setting alone.
+        seeds: Seeds of each pair.
+        left_out: Pairs of cells that do not count, since a run of theirs has no result.
+        value: Mean change: a difference, or a share where the metric's scale is a log one; None
+            without any pair.
+        low: Lower end of its interval over seeds; None with fewer than two seeds.
+        high: Upper end.
+        least: Change of the pair of cells and seed with the least.
+        most: And with the greatest.
+    """
+
+    metric: Metric
+    key: str
+    first: str
+    level: str
+    cells: int
+    seeds: int
+    left_out: int
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    least: float | None = None
+    most: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HeatMap:
+    """Mean test accuracy by width and batch size, of one optimizer.
+
+    Attributes:
+        optimizer: Its name.
+        widths: As configured, in order.
+        batches: Batch sizes, in order.
+        values: (width, batch size) -> mean over runs, and how many they are.
+        alike: Whether they are runs of the same settings of all else and seeds in all squares.
+    """
+
+    optimizer: str
+    widths: tuple[str, ...]
+    batches: tuple[str, ...]
+    values: Mapping[tuple[str, str], tuple[float, int]]
+    alike: bool
+
+
+def changes(cells: Sequence[Cell], key: str, axes: Mapping[str, tuple[str, ...]]) -> list[Change]:
+    """Returns what each level of a setting does to accuracy and time, against the first level.
+
+    Only cells that differ in this setting alone are compared, and in them only runs of one seed.
+
+    Args:
+        cells: All of them.
+        key: The setting.
+        axes: All settings that vary, with their values.
+    """
+    groups: dict[object, dict[str, Cell]] = defaultdict(dict)
+    for cell in cells:
+        if key in cell.settings:
+            groups[_rest(cell, key, axes)][cell.settings[key]] = cell
+    first, *others = axes[key]
+    return [
+        _change(
+            METRICS[name],
+            Change(METRICS[name], key, first, level, 0, 0, 0),
+            [(g[first], g[level]) for g in groups.values() if g.keys() >= {first, level}],
+        )
+        for level in others
+        for name in EFFECT_METRICS
+    ]
+
+
+def _change(metric: Metric, empty: Change, pairs: Sequence[Pair]) -> Change:
+    scores = [_paired_scores(metric, pair) for pair in pairs]
+    chosen, seeds = _largest_block([found.keys() for found in scores])
+    if not seeds:
+        return replace(empty, left_out=len(pairs))
+    before, after = (
+        np.array([[scores[place][seed][side] for seed in seeds] for place in chosen])
+        for side in (0, 1)
+    )
+    gains = after - before
+    effect = suite(before, after, paired)
+    mean = seed_means(gains).mean() if effect is None else effect.gain
+    low, high = (None, None) if effect is None else _changes(metric, effect.interval(CONFIDENCE))
+    least, most = _changes(metric, (gains.min(), gains.max()))
+    return replace(
+        empty,
+        cells=len(chosen),
+        seeds=len(seeds),
+        left_out=len(pairs) - len(chosen),
+        value=float(metric.scale.change(mean)),
+        low=low,
+        high=high,
+        least=least,
+        most=most,
+    )
+
+
+def _paired_scores(metric: Metric, pair: Pair) -> dict[int, tuple[float, float]]:
+    """Returns the scores of both cells by seed, where both have one that compares."""
+    before, after = ({run.seed: run for run in cell.runs} for cell in pair)
+    return {
+        seed: (_score(metric, before[seed]), _score(metric, after[seed]))
+        for seed in before.keys() & after.keys()
+        if metric.kind is not Kind.time or times_compare([before[seed], after[seed]])
+    }
+
+
+def _score(metric: Metric, run: Sample) -> float:
+    return float(metric.scale.scores(run.metrics[metric.name]))
+
+
+def times_compare(runs: Sequence[Sample]) -> bool:
+    """Returns whether all runs had one and the same machine to themselves, as far as is known."""
+    alone = all(run.facts.get("timing") == "exclusive" for run in runs)
+    return alone and len({run.facts.get("host_fp", run.run_id) for run in runs}) == 1
+
+
+def _largest_block(known: Sequence[Iterable[int]]) -> tuple[list[int], list[int]]:
+    """Returns the places and seeds of the largest full table, of which every seed is in each place.
+
+    So a cell that failed does not cost a seed, nor a seed that was begun last all cells.
+
+    Args:
+        known: The seeds of each place.
+    """
+    sets = [set(seeds) for seeds in known]
+    often = [
+        seed
+        for seed, _ in sorted(
+            Counter(seed for seeds in sets for seed in seeds).items(), key=lambda i: (-i[1], i[0])
+        )
+    ]
+    blocks = [
+        ([place for place, seeds in enumerate(sets) if seeds >= set(often[:size])], often[:size])
+        for size in range(1, len(often) + 1)
+    ]
+    places, seeds = max(blocks, key=lambda b: (len(b[0]) * len(b[1]), len(b[1])), default=([], []))
+    return places, sorted(seeds)
+
+
+def _changes(metric: Metric, gains: tuple[object, object]) -> tuple[float, float]:
+    """Returns the changes that two gains mean, the lower one first."""
+    low, high = sorted(float(metric.scale.change(np.asarray(gain))) for gain in gains)
+    return low, high
+
+
+def heat_maps(cells: Sequence[Cell]) -> list[HeatMap]:
+    """Returns the mean test accuracy over width and batch size, a map an optimizer.
+
+    The mean is over the points, settings of all else with a seed, that every square of the map
+    has a result at; where there is none, over whatever each square has.
+    """
+    widths, batches, optimizers = (
+        tuple(ordered({cell.settings[key] for cell in cells if key in cell.settings}))
+        for key in (WIDTH, BATCH, OPTIMIZER)
+    )
+    return [_heat_map(cells, optimizer, widths, batches) for optimizer in optimizers]
+
+
+def _heat_map(
+    cells: Sequence[Cell], optimizer: str, widths: tuple[str, ...], batches: tuple[str, ...]
+) -> HeatMap:
+    squares: dict[tuple[str, str], dict[object, float]] = defaultdict(dict)
+    for cell in cells:
+        if cell.settings.get(OPTIMIZER) == optimizer and cell.runs:
+            square = squares[cell.settings.get(WIDTH, ""), cell.settings.get(BATCH, "")]
+            rest = {k: v for k, v in cell.settings.items() if k not in (WIDTH, BATCH)}
+            point = frozenset(rest.items()), cell.data_fp
+            square |= {(point, run.seed): run.metrics["test_accuracy"] for run in cell.runs}
+    common = set.intersection(*map(set, squares.values())) if squares else set()
+    found = {
+        place: [accuracy for point, accuracy in square.items() if point in common or not common]
+        for place, square in squares.items()
+    }
+    values = {place: (float(np.mean(known)), len(known)) for place, known in found.items()}
+    return HeatMap(optimizer, widths, batches, values, alike=bool(common))

@@ -1,0 +1,96 @@
+"""What a sweep shows, as plain data: cells, effects of the swept settings, curves, mistakes.
+
+Runs without a result are in no mean. Everything over seeds takes the seed as the unit: the seeds
+are shared by the cells, so two cells are no two independent samples (see `stats.suite`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mnist_bench.compare.matching import cells_of
+from mnist_bench.report.leaderboard import Standing, rank_cells
+from mnist_bench.store.samples import Sample, Selection
+
+if TYPE_CHECKING:
+    pass
+from mnist_bench.report.cells import Cell, Material, _cell_of, _shortly_named, swept
+from mnist_bench.report.curves import Curve, StyleControl, _curves, style_control
+from mnist_bench.report.effects import Change, HeatMap, changes, heat_maps, times_compare
+from mnist_bench.report.mistakes import Mistakes, find_mistakes
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Everything that a report says.
+
+    Attributes:
+        label: Which runs it is about.
+        cells: By label.
+        samples: The runs that count: one a cell and seed.
+        missing: Names of runs that were planned and not begun.
+        notices: What a reader has to know, a sentence each.
+        times_compare: Whether all runs with a result had one and the same machine to themselves.
+        swept: The settings that vary -> their values, in order.
+        standings: The leaderboard.
+        changes: Effects of the swept settings.
+        heat_maps: One an optimizer.
+        curves: The best first.
+        without_curves: Cells that have a result and no curve.
+        style_control: None where only one style was run.
+        mistakes: None where the runs do not say, or speak of different images.
+    """
+
+    label: str
+    cells: tuple[Cell, ...]
+    samples: tuple[Sample, ...]
+    missing: tuple[str, ...]
+    notices: tuple[str, ...]
+    times_compare: bool
+    swept: Mapping[str, tuple[str, ...]]
+    standings: tuple[Standing, ...]
+    changes: tuple[Change, ...]
+    heat_maps: tuple[HeatMap, ...]
+    curves: tuple[Curve, ...]
+    without_curves: int
+    style_control: StyleControl | None
+    mistakes: Mistakes | None
+
+    @property
+    def finished(self) -> list[Sample]:
+        """The runs with a result."""
+        return [run for cell in self.cells for run in cell.runs]
+
+    @property
+    def failed(self) -> list[Sample]:
+        """The runs without one."""
+        return [run for cell in self.cells for run in cell.failed]
+
+    @property
+    def seeds(self) -> list[int]:
+        """All seeds."""
+        return sorted({run.seed for run in self.samples})
+
+
+def examine(material: Material) -> Findings:
+    """Returns everything that a report of these runs says."""
+    found, notices = cells_of(Selection(material.label, material.samples), (), material.label)
+    cells = _shortly_named(sorted(map(_cell_of, found.values()), key=lambda cell: cell.label))
+    axes = swept(cells)
+    curves, without = _curves(cells, material.histories)
+    return Findings(
+        label=material.label,
+        cells=tuple(cells),
+        samples=tuple(sample for samples in found.values() for sample in samples),
+        missing=material.missing,
+        notices=tuple(notices),
+        times_compare=times_compare([run for cell in cells for run in cell.runs]),
+        swept=axes,
+        standings=tuple(rank_cells({c.label: [r.metrics for r in c.runs] for c in cells})),
+        changes=tuple(c for key in axes for c in changes(cells, key, axes)),
+        heat_maps=tuple(heat_maps(cells)),
+        curves=tuple(curves),
+        without_curves=without,
+        style_control=style_control(cells, material.histories),
+        mistakes=find_mistakes(cells, material.answers),
+    )

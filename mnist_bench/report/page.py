@@ -1,0 +1,190 @@
+"""The report of a sweep as one HTML file that needs no network."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from mnist_bench.html.page import render_page
+from mnist_bench.report.cells import STYLE
+from mnist_bench.report.effects import Change
+from mnist_bench.report.findings import Findings
+from mnist_bench.report.leaderboard import STANDING_TITLES, Standing
+from mnist_bench.report.sections import (
+    ACCURACY,
+    SECONDS,
+    _accuracy,
+    _compared,
+    _curves_section,
+    _effects,
+    _heat_maps,
+    _interval,
+    _leaderboard,
+    _mistakes_section,
+    _style_sentence,
+    _title,
+    _tradeoff_section,
+)
+from mnist_bench.store.samples import Sample
+from mnist_bench.text import plural, ranges, shown
+
+MOST_NAMES = 100
+"""How many panels, images and names of runs a page shows; it says what it leaves out."""
+
+
+def file_name(label: str) -> str:
+    """Returns the name of a report's file, of whatever its runs are called."""
+    harmless = re.sub(r"[^A-Za-z0-9_.-]+", "-", label).strip("-.")
+    return f"report-{harmless[:80] or 'runs'}.html"
+
+
+def report_page(report: Findings) -> str:
+    """Returns the report as HTML; everything that came from a run is escaped."""
+    failures = [(run.name, run.failure or "incomplete") for run in report.failed]
+    return render_page(
+        "sweep.html.j2",
+        title=f"{_heading(report.label)}: {_finished_count(report)}",
+        passed=not failures and not report.missing,
+        summary=list(_summary(report)),
+        facts=_facts(report),
+        notices=report.notices,
+        failures=[(shown(name), shown(why, 400)) for name, why in failures[:MOST_NAMES]],
+        more_failures=max(0, len(failures) - MOST_NAMES),
+        missing=report.missing[:MOST_NAMES],
+        more_missing=max(0, len(report.missing) - MOST_NAMES),
+        columns=STANDING_TITLES[1:],
+        standings=_leaderboard(report.standings),
+        one_seed=len(report.seeds) == 1,
+        heat_maps=_heat_maps(report.heat_maps),
+        effects=_effects(report),
+        alone=[name for name in map(_title, report.swept) if name not in _compared(report)],
+        tradeoff=_tradeoff_section(report),
+        curves=_curves_section(report.curves),
+        style_control=_style_sentence(report.style_control),
+        mistakes=_mistakes_section(report.mistakes),
+    )
+
+
+def _heading(label: str) -> str:
+    return shown(f"Sweep {label.removeprefix('sweep:')}" if label.startswith("sweep:") else label)
+
+
+def _finished_count(report: Findings) -> str:
+    total = len(report.samples) + len(report.missing)
+    finished = len(report.finished)
+    said = "all" if finished == total else f"{finished} of"
+    return f"{said} {plural(total, 'run')} finished, {plural(len(report.cells), 'cell')}"
+
+
+def _summary(report: Findings) -> Iterable[str]:
+    """Returns what a reader should take home, a sentence each."""
+    ranked = [standing for standing in report.standings if standing.seeds]
+    if not ranked:
+        yield "No run has a result, so there is nothing to rank."
+        return
+    best = ranked[0]
+    ties = sum(standing.test_accuracy == best.test_accuracy for standing in ranked) - 1
+    equal = f" ({plural(ties, 'other cell')} just as good)" if ties else ""
+    yield f"Best test accuracy: {_accuracy(best)}, {best.cell}{equal}."
+    fastest = min(ranked, key=lambda s: s.epoch_seconds_median or math.inf)
+    if fastest is not best and report.times_compare:
+        yield (
+            f"Fastest: {_seconds(fastest)} an epoch with {_accuracy(fastest)}, {fastest.cell}; "
+            f"the best one takes {_seconds(best)}."
+        )
+    for key in report.swept:
+        own = [c for c in report.changes if c.key == key and c.value is not None]
+        accuracy = [c for c in own if c.metric is ACCURACY]
+        if accuracy and key != STYLE:
+            largest = max(accuracy, key=lambda c: abs(c.value or 0))
+            time = [c for c in own if c.metric is SECONDS and c.level == largest.level]
+            yield f"{_title(key).capitalize()}: {_effect_sentence(largest, time)}."
+    if report.style_control is not None:
+        yield _style_sentence(report.style_control)
+    if report.mistakes is not None:
+        hard = report.mistakes
+        wrong = f"{len(hard.by_all):,} of {hard.images:,} test images are wrong"
+        several = f" in all {hard.runs} runs, {hard.by_some:,} in at least one"
+        yield f"{wrong}{several if hard.runs > 1 else ''}."
+    if len(report.seeds) == 1:
+        yield "All of this is from one seed, so how much of it is chance is not known."
+    lost = len(report.failed) + len(report.missing)
+    if lost:
+        verb = "is" if lost == 1 else "are"
+        yield f"{plural(lost, 'run')} without a result {verb} listed below and in no mean."
+
+
+def _effect_sentence(change: Change, time: Sequence[Change]) -> str:
+    said = f"{change.level} instead of {change.first} changes test accuracy by {_interval(change)}"
+    return said + "".join(f" and seconds an epoch by {_interval(c)}" for c in time)
+
+
+def _seconds(standing: Standing) -> str:
+    seconds = standing.epoch_seconds_median
+    return "-" if seconds is None else SECONDS.show(seconds)
+
+
+def _facts(report: Findings) -> list[tuple[str, str]]:
+    """Returns what was run, where and when: name and text."""
+    runs = report.samples
+    swept = [
+        f"{_title(key)} {', '.join(map(shown, values))}" for key, values in report.swept.items()
+    ]
+    same = {
+        key: value
+        for key, value in (report.cells[0].settings if report.cells else {}).items()
+        if key not in report.swept
+        and value != "null"
+        and all(cell.settings.get(key) == value for cell in report.cells)
+    }
+    facts = [
+        ("cells", f"{len(report.cells)}: {'; '.join(swept) or 'one configuration'}"),
+        ("seeds", f"{len(report.seeds)}: {ranges(report.seeds)}"),
+        ("same in all runs", ", ".join(f"{key}={value}" for key, value in sorted(same.items()))),
+        ("machine", _values(runs, "cpu")),
+        ("cores, threads", f"{_values(runs, 'cores')}, {_values(runs, 'threads')}"),
+        ("device", _values(runs, "device")),
+        ("timing", _values(runs, "timing").replace("exclusive", "each run alone on the machine")),
+        (
+            "versions",
+            ", ".join(
+                f"{'mnist_bench' if name == 'version' else name} {_values(runs, name)}"
+                for name in ("version", "python", "tensorflow", "keras", "numpy", "mlflow")
+            ),
+        ),
+        ("commit", f"{_values(runs, 'git_commit', 12)}{_dirty(runs)}"),
+        ("time", _times(report)),
+    ]
+    return [(name, shown(text, 2_000)) for name, text in facts if text]
+
+
+def _values(runs: Sequence[Sample], fact: str, limit: int = 80) -> str:
+    """Returns the values of a fact; where they vary, with the number of runs that have each."""
+    counts = Counter(run.facts.get(fact, "unknown") for run in runs)
+    if len(counts) == 1:
+        return next(iter(counts))[:limit]
+    return " or ".join(f"{value[:limit]} ({n} runs)" for value, n in counts.most_common())
+
+
+def _dirty(runs: Sequence[Sample]) -> str:
+    changed = sum(run.facts.get("git_dirty") == "true" for run in runs)
+    if not changed:
+        return ""
+    return " with uncommitted changes" if changed == len(runs) else f"; {changed} with changes"
+
+
+def _times(report: Findings) -> str:
+    ends = [r.start_ms + 1_000 * r.metrics["total_seconds"] for r in report.finished]
+    starts = [run.start_ms for run in report.samples]
+    if not ends:
+        return f"{_date(min(starts))} UTC" if starts else ""
+    spent = sum(run.metrics["total_seconds"] for run in report.finished)
+    begun, ended = _date(min(starts)), _date(max(ends))
+    if begun[:10] == ended[:10]:
+        ended = ended[11:]
+    return f"{begun} to {ended} UTC; {spent / 60:.1f} minutes inside the finished runs"
+
+
+def _date(milliseconds: float) -> str:
+    return f"{datetime.fromtimestamp(milliseconds / 1_000, UTC):%Y-%m-%d %H:%M}"

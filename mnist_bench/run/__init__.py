@@ -1,0 +1,1 @@
+"""One run, from settings to record: where `train` and `store` meet, and the files it leaves."""

@@ -1,0 +1,182 @@
+"""The files that a run leaves: figures, tables, predictions and its configuration."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from mnist_bench.config.schema import PublishedConfig
+from mnist_bench.run import figures
+
+EPOCH_METRICS = (
+    "train_loss",
+    "train_accuracy",
+    "val_loss",
+    "val_accuracy",
+    "epoch_seconds",
+    "examples_per_second",
+)
+"""What is known of each epoch, by the key that it has everywhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """What a model said of the test images.
+
+    Attributes:
+        classes: (n,) int64, the most probable digit.
+        confidences: (n,) float32, its probability.
+        labels: (n,) int32, the true digit.
+    """
+
+    classes: NDArray[np.int64]
+    confidences: NDArray[np.float32]
+    labels: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, probabilities: NDArray[np.float32], labels: NDArray[np.int32]) -> "Predictions":
+        """Returns the predictions of (n, 10) probabilities."""
+        return cls(probabilities.argmax(axis=1), probabilities.max(axis=1), labels)
+
+    def confusion(self) -> NDArray[np.int64]:
+        """Returns counts (10, 10): rows the true digit, columns the predicted one."""
+        matrix = np.zeros((10, 10), np.int64)
+        np.add.at(matrix, (self.labels, self.classes), 1)
+        return matrix
+
+    def recalls(self) -> dict[str, float]:
+        """Returns `test_recall_0` .. `_9`: the share of a digit's images that were right.
+
+        A digit without images has none.
+        """
+        matrix = self.confusion()
+        return {
+            f"test_recall_{digit}": float(matrix[digit, digit] / total)
+            for digit, total in enumerate(matrix.sum(axis=1))
+            if total
+        }
+
+
+def write_settings(folder: Path, config: dict[str, Any], overrides: Sequence[str]) -> None:
+    """Writes `config.yaml` and `overrides.yaml`."""
+    for name, content in (("config", config), ("overrides", list(overrides))):
+        text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+        (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
+
+
+def write_history(folder: Path, epochs: Iterable[Mapping[str, Any]]) -> None:
+    """Writes `history.csv`: a row an epoch, empty where a value is missing or not finite."""
+    with (folder / "history.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, ["epoch", *EPOCH_METRICS], extrasaction="ignore")
+        writer.writeheader()
+        for epoch in epochs:
+            finite = {k: v for k, v in epoch.items() if v is not None and np.isfinite(v)}
+            writer.writerow(finite)
+
+
+def write_curves(
+    folder: Path,
+    title: str,
+    epochs: Sequence[Mapping[str, Any]],
+    published: PublishedConfig | None,
+    note: str,
+) -> None:
+    """Draws `curves/accuracy.png` and `curves/loss.png`.
+
+    Args:
+        folder: The run's folder.
+        title: The run's name.
+        epochs: Metric key -> value, for each epoch.
+        published: Figures to draw beside them, if there are any.
+        note: What a reader has to know about this run, in a line.
+    """
+    ours = {key: [e[key] for e in epochs] for key in epochs[0] if epochs[0][key] is not None}
+    theirs = published.curves if published else {}
+    for metric in ("accuracy", "loss"):
+        keys = {"train": f"train_{metric}", "validation": f"val_{metric}"}
+        measured, reported = (
+            {name: curves[key] for name, key in keys.items() if key in curves}
+            for curves in (ours, theirs)
+        )
+        figure = figures.curves(title, metric, measured, reported, note=note)
+        _save(figure, folder / f"curves/{metric}.png")
+
+
+def write_predictions(
+    folder: Path,
+    title: str,
+    test_images: NDArray[np.float32],
+    probabilities: NDArray[np.float32],
+    predictions: Predictions,
+) -> None:
+    """Writes what the model said of the test images, as numbers and as figures."""
+    np.savez_compressed(
+        folder / "predictions.npz",
+        predicted=predictions.classes.astype(np.uint8),
+        label=predictions.labels.astype(np.uint8),
+        probability=predictions.confidences.astype(np.float16),
+    )
+    matrix = predictions.confusion()
+    with (folder / "confusion_matrix.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["true", *(f"predicted_{digit}" for digit in range(10))])
+        writer.writerows([digit, *row] for digit, row in enumerate(matrix.tolist()))
+    _save(figures.confusion_matrix(matrix, title), folder / "confusion_matrix.png")
+    labels = predictions.labels
+    _save(
+        figures.surest_mistakes(
+            test_images, labels, predictions.classes, predictions.confidences, note=title
+        ),
+        folder / "images/mistakes.png",
+    )
+    _save(
+        figures.first_test_image(test_images[0], int(labels[0]), probabilities[0], note=title),
+        folder / "images/first_test_image.png",
+    )
+
+
+def write_training_samples(
+    folder: Path, images: NDArray[np.float32], labels: NDArray[np.int32]
+) -> None:
+    """Draws the first images that the model is trained on."""
+    path = folder / "images/training_samples.png"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(
+        _samples_png(images[: figures.SHOWN].tobytes(), labels[: figures.SHOWN].tobytes())
+    )
+
+
+@lru_cache(maxsize=1)
+def _samples_png(images: bytes, labels: bytes) -> bytes:
+    """Returns the picture of float32 images and int32 labels, the same for all runs of a sweep."""
+    pixels = np.frombuffer(images, np.float32).reshape(-1, 28, 28)
+    file = io.BytesIO()
+    figures.save(figures.training_samples(pixels, np.frombuffer(labels, np.int32)), file)
+    return file.getvalue()
+
+
+def write_summary(folder: Path, model: Any, shapes: dict[str, tuple[int, ...]]) -> None:
+    """Writes `model_summary.txt`: the shapes of the data, then Keras's own summary.
+
+    Args:
+        folder: The run's folder.
+        model: A Keras model.
+        shapes: Split -> shape of its images.
+    """
+    text = io.StringIO()
+    for split, shape in shapes.items():
+        text.write(f"{split} images: {shape}\n")
+    model.summary(print_fn=lambda line: text.write(line + "\n"), line_length=80)
+    (folder / "model_summary.txt").write_text(text.getvalue(), encoding="utf-8")
+
+
+def _save(figure: Any, path: Path) -> None:
+    path.parent.mkdir(exist_ok=True)
+    figures.save(figure, path)

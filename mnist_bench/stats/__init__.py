@@ -1,0 +1,1 @@
+"""Statistics on plain arrays; the only folder that imports SciPy."""

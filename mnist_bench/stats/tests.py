@@ -1,0 +1,337 @@
+"""Statistics of a comparison, on plain arrays.
+
+Three conventions hold throughout:
+
+- Everything after `Scale` sees **scores**: numbers of which more is better. An effect is a
+  **gain**, candidate minus baseline, so worse is negative, whatever the metric. `Scale.change`
+  leads back to the metric's own direction and unit.
+- The seeds lie on the **last axis**. Leading axes are separate problems (cells, repetitions of a
+  simulation), all answered at once; without them a result is 0-d: take its `float()`.
+- **Nothing unknown passes.** A score that is not finite raises `ValueError`: a diverged run is a
+  failure to report, not a number to average. Fewer than two seeds on a side give `None`: there is
+  no spread, so there is no inference over seeds.
+"""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from mnist_bench.stats.scale import FloatArray, finite_scores
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """A gain and its error: (gain - true gain) / standard_error is Student's t with df.
+
+    Welch's test of a cell, the paired test and the mean over a suite all have this form, so each
+    question is answered here once.
+
+    Without spread (`standard_error` 0) the answers are the limits: a gain of 0 has p = 1, any other
+    gain p = 0, and the interval is the gain itself. That is right for what does not vary (a
+    deterministic metric) and bold for what was rounded until it no longer varied. Say so beside the
+    number; `permutation_p` does not lean on the spread.
+
+    Attributes:
+        gain: (...) float64, on the scale of scores; negative is worse.
+        standard_error: (...) float64, same shape.
+        df: (...) float64, degrees of freedom, same shape.
+    """
+
+    gain: FloatArray
+    standard_error: FloatArray
+    df: FloatArray
+
+    def p_value(self) -> FloatArray:
+        """Returns the two-sided p of "the true gain is 0"."""
+        return 2 * self._tail(np.abs(self.gain))
+
+    def interval(self, confidence: float) -> tuple[FloatArray, FloatArray]:
+        """Returns the two-sided confidence interval of the gain.
+
+        `p_value() < alpha` exactly when the interval at 1 - alpha excludes 0.
+        """
+        half = stats.t.isf((1 - confidence) / 2, self.df) * self.standard_error
+        return self.gain - half, self.gain + half
+
+    def lower_bound(self, confidence: float) -> FloatArray:
+        """Returns the one-sided bound: the true gain is not below it, with this confidence."""
+        return self.gain - stats.t.isf(1 - confidence, self.df) * self.standard_error
+
+    def p_not_worse(self, margin: float) -> FloatArray:
+        """Returns the one-sided p of "worse by the margin or more"; small is non-inferior.
+
+        It is < alpha exactly when `lower_bound(1 - alpha)` lies above -margin.
+        """
+        return self._tail(self.gain + margin)
+
+    def p_equivalent(self, margin: float) -> FloatArray:
+        """Returns the p of two one-sided tests (TOST); small is equivalent.
+
+        It is < alpha exactly when the interval at 1 - 2 alpha lies inside +-margin (Schuirmann
+        1987, J. Pharmacokin. Biopharm. 15:657).
+        """
+        return self._tail(margin - np.abs(self.gain))
+
+    def _tail(self, distance: FloatArray) -> FloatArray:
+        """Returns P(t > distance / standard_error), 1/2 at a distance of 0 whatever the error."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            t = np.where(distance == 0, 0.0, distance / self.standard_error)
+        return np.asarray(stats.t.sf(t, self.df))
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One metric judged on both levels; compare each p with the one alpha of the comparison.
+
+    Attributes:
+        cells: The effect in each cell, (..., cells).
+        cells_p: Adjusted p of each cell, (..., cells).
+        suite: The mean effect over the cells, (...).
+        suite_p: Adjusted p of the suite, (...).
+    """
+
+    cells: Effect
+    cells_p: FloatArray
+    suite: Effect
+    suite_p: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class McNemar:
+    """Two sets of predictions for the same images.
+
+    Attributes:
+        lost: Images that only the baseline has right.
+        gained: Images that only the candidate has right.
+        churn: Share of the images whose correctness changed.
+        p: Exact two-sided p of "as many are gained as lost". It speaks of the choice of test images
+            only, not of seeds.
+    """
+
+    lost: int
+    gained: int
+    churn: float
+    p: float
+
+
+def welch(baseline: ArrayLike, candidate: ArrayLike) -> Effect | None:
+    """Returns the gain between two independent groups, variances not assumed equal.
+
+    Welch 1947, Biometrika 34:28. The same as `scipy.stats.ttest_ind(equal_var=False)`, which keeps
+    the standard error to itself and has no answer without spread.
+
+    Args:
+        baseline: (..., n) scores.
+        candidate: (..., m) scores.
+
+    Returns:
+        Effects of shape (...), or None with fewer than two seeds on a side.
+
+    Raises:
+        ValueError: If a score is not finite.
+    """
+    groups = finite_scores(baseline), finite_scores(candidate)
+    seeds = np.array([group.shape[-1] for group in groups], dtype=np.float64)
+    if seeds.min() < 2:
+        return None
+    (before, spread_before), (after, spread_after) = map(mean_and_variance, groups)
+    parts = np.stack([spread_before, spread_after], axis=-1) / seeds
+    return Effect(after - before, np.sqrt(parts.sum(axis=-1)), satterthwaite(parts, seeds - 1))
+
+
+def paired(baseline: ArrayLike, candidate: ArrayLike) -> Effect | None:
+    """Returns the mean gain over pairs of runs with the same seed (Student's t of the differences).
+
+    Args:
+        baseline: (..., n) scores.
+        candidate: (..., n) scores, the same seeds in the same order.
+
+    Returns:
+        Effects of shape (...), or None with fewer than two seeds.
+
+    Raises:
+        ValueError: If a score is not finite, or the numbers of seeds differ.
+    """
+    gains = pair_gains(baseline, candidate)
+    seeds = gains.shape[-1]
+    if seeds < 2:
+        return None
+    mean, variance = mean_and_variance(gains)
+    return Effect(mean, np.sqrt(variance / seeds), np.full_like(mean, seeds - 1))
+
+
+def stack(effects: Sequence[Effect]) -> Effect:
+    """Returns the effects of single cells as one effect with the cells on a new last axis."""
+    return Effect(
+        np.stack([effect.gain for effect in effects], axis=-1),
+        np.stack([effect.standard_error for effect in effects], axis=-1),
+        np.stack([effect.df for effect in effects], axis=-1),
+    )
+
+
+def suite(
+    baseline: ArrayLike,
+    candidate: ArrayLike,
+    test: Callable[[ArrayLike, ArrayLike], Effect | None] = welch,
+) -> Effect | None:
+    """Returns the equal-weight mean gain over the cells, whatever they have in common.
+
+    A seed decides the order of the images and the first weights in all its cells, and the four
+    styles are one network, so cells are not independent. The seeds are: the mean over the cells is
+    taken first, seed by seed, and the test sees one number a seed. (To treat the cells as
+    independent raises 9 to 14 % false alarms when they share a twentieth of their variance:
+    `benchmarks/calibration.py`.) Means over a block as the unit of analysis: Kish 1965, "Survey
+    Sampling", ch. 5; for clustered seeds Miller 2024, arXiv:2411.00640.
+
+    Args:
+        baseline: (..., cells, n) scores, the same seeds in every cell in the same order.
+        candidate: (..., cells, m) scores, likewise.
+        test: `welch`, or `paired`.
+
+    Returns:
+        Effects of shape (...), or None where `test` gives None.
+    """
+    return test(*(seed_means(side) for side in (baseline, candidate)))
+
+
+def widest_suite(cells: Effect) -> Effect:
+    """Returns the mean gain over cells that do not have the same seeds.
+
+    What such cells share is unknown, so the error is the largest that any correlation allows: the
+    standard deviation of a mean is at most the mean of the standard deviations (Minkowski), reached
+    at a correlation of 1. The degrees of freedom are the least.
+
+    Args:
+        cells: (..., cells).
+    """
+    return Effect(
+        cells.gain.mean(axis=-1), cells.standard_error.mean(axis=-1), cells.df.min(axis=-1)
+    )
+
+
+def holm(p: ArrayLike) -> FloatArray:
+    """Returns p adjusted for all tests on the last axis (Holm 1979, Scand. J. Statist. 6:65).
+
+    The family-wise error rate holds under any dependence between the tests.
+
+    Raises:
+        ValueError: If a p is not in [0, 1], as NaN is not.
+    """
+    raw = np.asarray(p, dtype=np.float64)
+    if not np.all((raw >= 0) & (raw <= 1)):
+        raise ValueError("every p must be in [0, 1]")
+    order = np.argsort(raw, axis=-1)
+    steps = np.take_along_axis(raw, order, axis=-1) * np.arange(raw.shape[-1], 0, -1)
+    adjusted = np.empty_like(raw)
+    np.put_along_axis(adjusted, order, np.maximum.accumulate(steps, axis=-1), axis=-1)
+    return np.minimum(adjusted, 1)
+
+
+def decide(cells: Mapping[Key, Effect], suites: Mapping[Key, Effect]) -> dict[Key, Decision]:
+    """Returns every gated metric judged on both levels, with one alpha for everything.
+
+    The suites of all metrics are one family of tests, the cells of all metrics another; Holm
+    adjusts each. The two levels share alpha by halves, written as p doubled. So `p < alpha` decides
+    everywhere, and the chance of any false alarm in the whole comparison is at most alpha. Where no
+    metric has more than one cell, the levels are the same test, and nothing is shared.
+
+    An adjusted p < alpha implies a raw p < alpha: the interval at 1 - alpha then excludes 0.
+
+    Args:
+        cells: Effects of shape (..., cells) by metric; the number of cells may differ.
+        suites: Effects of shape (...) by metric, from `suite` or `widest_suite`.
+
+    Raises:
+        ValueError: If there is no metric or a metric without a cell, or an effect is NaN.
+    """
+    sizes = [effects.gain.shape[-1] for effects in cells.values()]
+    if not sizes or min(sizes) == 0:
+        raise ValueError("nothing to decide: every gated metric needs at least one cell")
+    share = _levels(sizes)
+    suites_p = share * holm(np.stack([suites[key].p_value() for key in cells], axis=-1))
+    cells_p = share * holm(np.concatenate([c.p_value() for c in cells.values()], axis=-1))
+    by_metric = np.split(np.minimum(cells_p, 1), np.cumsum(sizes)[:-1], axis=-1)
+    return {
+        key: Decision(effects, by_metric[i], suites[key], np.minimum(suites_p[..., i], 1))
+        for i, (key, effects) in enumerate(cells.items())
+    }
+
+
+def strictest_alpha(alpha: float, cells: Sequence[int]) -> tuple[float, float]:
+    """Returns the level a raw p must reach in `decide` if no other test helps: (suite, cell).
+
+    It is Holm's first step, and what `seeds_needed` should plan for.
+
+    Args:
+        alpha: The alpha of the whole comparison.
+        cells: The number of cells of each gated metric.
+    """
+    shared = alpha / _levels(cells)
+    return shared / len(cells), shared / sum(cells)
+
+
+def mcnemar(baseline_correct: ArrayLike, candidate_correct: ArrayLike) -> McNemar:
+    """Returns McNemar's exact test (1947, Psychometrika 12:153): a sign test of what changed.
+
+    Args:
+        baseline_correct: (n,) bool, whether each image was classified correctly.
+        candidate_correct: (n,) bool, the same images in the same order.
+
+    Raises:
+        ValueError: If the arrays are not boolean, are empty or differ in shape.
+    """
+    before, after = np.asarray(baseline_correct), np.asarray(candidate_correct)
+    if before.dtype != np.bool_ or after.dtype != np.bool_:
+        raise ValueError(f"needs boolean arrays, not {before.dtype} and {after.dtype}")
+    if before.ndim != 1 or before.shape != after.shape or not before.size:
+        raise ValueError(f"needs the same images, not {before.shape} and {after.shape}")
+    lost, gained = int(np.sum(before & ~after)), int(np.sum(~before & after))
+    changed = lost + gained
+    p = float(stats.binomtest(gained, changed, 0.5).pvalue) if changed else 1.0
+    return McNemar(lost, gained, changed / before.size, p)
+
+
+def seed_means(scores: ArrayLike) -> FloatArray:
+    """Returns the mean over the cells for each seed; equal cells have exactly their own value."""
+    array = finite_scores(scores)
+    return np.asarray(array[..., 0, :] + (array - array[..., :1, :]).mean(axis=-2))
+
+
+def pair_gains(baseline: ArrayLike, candidate: ArrayLike) -> FloatArray:
+    """Returns candidate minus baseline, seed by seed."""
+    before, after = finite_scores(baseline), finite_scores(candidate)
+    if before.shape != after.shape:
+        raise ValueError(f"pairs need the same seeds, not {before.shape} and {after.shape}")
+    return after - before
+
+
+def mean_and_variance(scores: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Returns the mean and the sample variance (ddof 1) over the last axis.
+
+    Relative to the first value, so that equal values have a spread of exactly 0 and not of 1e-34
+    (shifted data: Chan, Golub and LeVeque 1983, Am. Stat. 37:242).
+    """
+    shifted = scores - scores[..., :1]
+    return scores[..., 0] + shifted.mean(axis=-1), shifted.var(axis=-1, ddof=1)
+
+
+def satterthwaite(parts: FloatArray, df: FloatArray) -> FloatArray:
+    """Returns the degrees of freedom of a sum of variances, (sum v)^2 / sum(v^2 / df).
+
+    Without any spread it returns the least df, which is the lower bound of the formula.
+    """
+    total = parts.sum(axis=-1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        combined = 1 / np.sum((parts / total[..., None]) ** 2 / df, axis=-1)
+    return np.asarray(np.where(total > 0, combined, df.min(axis=-1)))
+
+
+def _levels(cells: Sequence[int]) -> int:
+    """Returns among how many levels alpha is shared: of a single cell both are the same test."""
+    return 2 if max(cells) > 1 else 1

@@ -1,0 +1,268 @@
+"""What is read of a store: its runs, their curves and files."""
+
+import math
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import mlflow.artifacts
+from mlflow.entities import (
+    Run,
+)
+from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.tracking import MlflowClient
+
+from mnist_bench.store.opening import (
+    PAGE,
+    Store,
+    absolute_uri,
+    add_views,
+    experiment_ids,
+    open_existing,
+    sqlite_path,
+    store_errors,
+)
+from mnist_bench.store.views import runs_route
+
+PREFIX = "mnist_bench."
+
+
+REQUIRED_METRICS = (
+    "total_seconds",
+    "test_accuracy",
+    "test_loss",
+    "train_seconds",
+    "epoch_seconds_median",
+    "params_total",
+)
+"""A run without one of these, or with one that is not finite, is not a finished run."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRun:
+    """A run as the store holds it.
+
+    Attributes:
+        run_id: MLflow's id.
+        name: Readable.
+        status: MLflow's: `RUNNING`, `FINISHED`, `FAILED`, `KILLED`.
+        start_ms: When it started, in milliseconds since 1970.
+        params: As text, by configuration key.
+        metrics: The last value of each.
+        tags: Those of this program, without their prefix.
+        parent_run_id: Of the sweep that it was started by; empty for none.
+        artifacts: Where its artifacts lie, as a URI.
+        experiment_id: MLflow's id of its experiment.
+    """
+
+    run_id: str
+    name: str
+    status: str
+    start_ms: int
+    params: dict[str, str]
+    metrics: dict[str, float]
+    tags: dict[str, str]
+    parent_run_id: str
+    artifacts: str
+    experiment_id: str
+
+    def is_reusable(self) -> bool:
+        """Returns whether the run has a result: it ended well, completely, with finite figures.
+
+        The status alone says little: MLflow marks some crashed runs FINISHED.
+        """
+        return (
+            self.status == "FINISHED"
+            and self.tags.get("complete") == "1"
+            and all(math.isfinite(self.metrics.get(key, math.nan)) for key in REQUIRED_METRICS)
+        )
+
+
+def find_runs(
+    client: MlflowClient,
+    experiment_ids: Sequence[str],
+    filter_string: str = "",
+    most: int | None = None,
+) -> list[StoredRun]:
+    """Returns all runs of some experiments that a filter of MLflow's lets through, newest first.
+
+    Args:
+        client: For the store.
+        experiment_ids: Where to look.
+        filter_string: In MLflow's language, e.g. `tags."mnist_bench.kind" = 'run'`.
+        most: How many to return, at least 1 and at most `PAGE`; all, if None.
+
+    Raises:
+        StoreError: If MLflow refuses the filter or the store cannot be read.
+    """
+    found: list[StoredRun] = []
+    token = None
+    with store_errors("the store"):
+        while True:
+            page = client.search_runs(
+                list(experiment_ids), filter_string, max_results=most or PAGE, page_token=token
+            )
+            found += map(stored_run, page)
+            token = page.token
+            if not token or most is not None:
+                return found
+
+
+def runs_of(store: Store, key: str, value: str) -> list[StoredRun]:
+    """Returns the runs with this tag of this program's, newest first."""
+    return find_runs(store.client, [store.experiment_id], f"tags.`{PREFIX}{key}` = '{value}'")
+
+
+def runs_if_any(uri: str | None, experiment: str) -> list[StoredRun]:
+    """Returns all runs of an experiment; none if it, or the store, does not exist.
+
+    Raises:
+        StoreError: If the store is there and cannot be read.
+    """
+    path = sqlite_path(absolute_uri(uri))
+    if path is not None and not path.is_file():
+        return []
+    client = open_existing(uri)
+    found = client.get_experiment_by_name(experiment)
+    return [] if found is None else find_runs(client, [found.experiment_id])
+
+
+def newest_experiment(client: MlflowClient) -> str:
+    """Returns the name of the experiment of this program's newest run or sweep; empty for none.
+
+    Raises:
+        StoreError: If the store cannot be read.
+    """
+    names = {id_: name for name, id_ in experiment_ids(client).items()}
+    with store_errors("the store"):
+        newest = client.search_runs(list(names), f"tags.`{PREFIX}kind` LIKE '%'", max_results=1)
+    return names[newest[0].info.experiment_id] if newest else ""
+
+
+def runs_page(client: MlflowClient, experiment: str) -> str:
+    """Returns the address of an experiment's run table, relative to the root of MLflow's UI.
+
+    The table opens in one of our views, which an experiment gets here if it has none yet; without
+    such an experiment it is the list of all.
+
+    Raises:
+        StoreError: If the store cannot be read.
+    """
+    with store_errors("the store"):
+        found = client.get_experiment_by_name(experiment)
+        if found is None:
+            return "#/experiments"
+        add_views(client, found)
+        return runs_route(found.experiment_id)
+
+
+def artifacts_of(client: MlflowClient, run_id: str) -> str:
+    """Returns where the artifacts of a run lie; empty if there is no such run.
+
+    It takes longer than to read them: of a run that was found it is known (`StoredRun`).
+
+    Raises:
+        StoreError: If the store cannot be read.
+    """
+    with store_errors("the store"):
+        try:
+            return str(client.get_run(run_id).info.artifact_uri)
+        except MlflowException as error:
+            # The second is what no id can look like; a baseline file may hold anything.
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return ""
+            raise
+
+
+def read_artifact(client: MlflowClient, artifacts: str, path: str) -> bytes | None:
+    """Returns an artifact; None if there is no such file.
+
+    Args:
+        client: For the store.
+        artifacts: Where the artifacts of the run lie; empty for nowhere.
+        path: Inside of that, in no folder.
+
+    Raises:
+        StoreError: If it is there and cannot be read, or the store cannot.
+    """
+    if not artifacts:  # to MLflow that is the current folder
+        return None
+    with tempfile.TemporaryDirectory() as folder, store_errors("the store"):
+        repository: Any = get_artifact_repository(artifacts, tracking_uri=client.tracking_uri)
+        try:
+            return Path(repository.download_artifacts(path, folder)).read_bytes()
+        except MlflowException:
+            # A server's 404 comes without a code of MLflow's, so the listing is what tells.
+            if path in {file.path for file in repository.list_artifacts(None)}:
+                raise
+            return None
+
+
+def load_text(client: MlflowClient, artifacts: str, path: str) -> str:
+    """Returns a text artifact; an empty one if there is no such file.
+
+    Args:
+        client: For the store.
+        artifacts: Where the artifacts of the run lie.
+        path: Inside of that.
+
+    Raises:
+        StoreError: If it is there and cannot be read, or the store cannot.
+    """
+    return (read_artifact(client, artifacts, path) or b"").decode(errors="replace")
+
+
+def load_curve(client: MlflowClient, run_id: str, key: str) -> list[tuple[int, float]]:
+    """Returns the values of a metric of a run as pairs of epoch and value, in order.
+
+    Raises:
+        StoreError: If the store cannot be read.
+    """
+    with store_errors("the store"):
+        return sorted((m.step, m.value) for m in client.get_metric_history(run_id, key))
+
+
+@contextmanager
+def logged_model(client: MlflowClient, run_id: str) -> Iterator[Path | None]:
+    """Lends a copy of the `.keras` file that a run logged as its model; None if it logged none.
+
+    Raises:
+        StoreError: If the store cannot be read, or has lost the file.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        with store_errors("the store"):
+            experiment_id = client.get_run(run_id).info.experiment_id
+            models = client.search_logged_models(
+                [experiment_id], f"source_run_id = '{run_id}'", max_results=1
+            )
+            file = models and mlflow.artifacts.download_artifacts(
+                artifact_uri=f"{models[0].artifact_location}/data/model.keras",
+                dst_path=folder,
+                tracking_uri=client.tracking_uri,
+            )
+        yield Path(file) if file else None
+
+
+def stored_run(run: Run) -> StoredRun:
+    """Returns a run of MLflow as this program sees it."""
+    return StoredRun(
+        run_id=run.info.run_id,
+        name=run.info.run_name,
+        status=run.info.status,
+        start_ms=run.info.start_time,
+        params=run.data.params,
+        metrics=run.data.metrics,
+        tags={
+            key.removeprefix(PREFIX): value
+            for key, value in run.data.tags.items()
+            if key.startswith(PREFIX)
+        },
+        parent_run_id=run.data.tags.get("mlflow.parentRunId", ""),
+        artifacts=run.info.artifact_uri,
+        experiment_id=run.info.experiment_id,
+    )

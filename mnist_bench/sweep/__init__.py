@@ -1,0 +1,1 @@
+"""A sweep: what is to be run, running it through a Hydra launcher, and summing it up."""

@@ -1,0 +1,1 @@
+"""Data, models and training; the only folder that imports TensorFlow and Keras."""
