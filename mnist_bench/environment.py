@@ -18,6 +18,7 @@ import psutil
 import mnist_bench
 
 PACKAGES = ("tensorflow", "keras", "numpy", "mlflow")
+
 FLAGS = (
     "TF_ENABLE_ONEDNN_OPTS",
     "TF_NUM_INTRAOP_THREADS",

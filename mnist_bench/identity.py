@@ -29,7 +29,6 @@ Readers of files and the table of optimizers are not among them: the digest of t
 settings of the optimizer are part of an identity anyway.
 """
 
-
 ENVIRONMENT_PACKAGES = ("python", "tensorflow", "keras", "numpy")
 
 

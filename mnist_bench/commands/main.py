@@ -51,9 +51,9 @@ def main() -> int:
     arguments = sys.argv[1:]
     if arguments and arguments[0] in COMMANDS:
         return run_command(arguments)
-    from mnist_bench.commands.train import train
+    from mnist_bench.commands.train import train_or_sweep
 
-    return answer(lambda: train(arguments))
+    return answer(lambda: train_or_sweep(arguments))
 
 
 def answer(run: Callable[[], int]) -> int:

@@ -30,7 +30,6 @@ HYDRA_FLAGS = (
 """What is handed on to Hydra. Not its `--experimental-rerun`, which loads a pickle, nor the
 abbreviations that its parser would take for that; nor what replaces the whole configuration."""
 
-
 HOSTILE = {
     r"\b_(target|partial|recursive|convert|args)_\b": "keys that run code are not allowed",
     r"\$\{": "resolvers and other references are not allowed; write the value itself",
@@ -40,7 +39,6 @@ HOSTILE = {
     r"^\W*published\b": "studies set it",
 }
 """Overrides that could run code, read the environment or forge a record -> why they are refused."""
-
 
 HELP = """\
 mnist_bench: trains MNIST networks, keeps every run in MLflow, and compares them.
@@ -86,7 +84,7 @@ Exit codes: 0 done, 1 a run failed, 2 refused before anything was trained, 130 i
 More: COMMAND --help, --cfg job (the configuration, not run), --hydra-help (Hydra's own flags)."""
 
 
-def train(arguments: Sequence[str]) -> int:
+def train_or_sweep(arguments: Sequence[str]) -> int:
     """Runs the command and returns its exit code."""
     if {"-h", "--help"} & set(arguments):
         print(_help())

@@ -2,10 +2,7 @@
 
 from collections.abc import Iterable
 
-from mnist_bench.compare.matching import (
-    MatchedCell,
-    values_of,
-)
+from mnist_bench.compare.matching import MatchedCell, values_of
 from mnist_bench.metrics import COMPILE_BOUND, Kind, Metric
 
 

@@ -37,8 +37,6 @@ from mnist_bench.store.samples import Sample, Selection
 from mnist_bench.text import shown
 
 CorrectPredictions: TypeAlias = Callable[[Sample], "NDArray[np.bool_] | None"]
-
-
 Place: TypeAlias = tuple[int, str]
 """The number of a candidate, and the name of a metric."""
 

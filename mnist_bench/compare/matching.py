@@ -10,17 +10,14 @@ from mnist_bench.text import shown
 
 CellKey: TypeAlias = frozenset[tuple[str, str]]
 
-
 SHOWN_DIFFERENCES = (
     *("code_fp", "git_commit", "git_dirty", "version", "python", "tensorflow", "keras", "numpy"),
     *("mlflow", "device", "cpu", "cores", "threads", "timing", "compiled", "caveats"),
 )
 """The facts that are named where they vary; the other fingerprints only sum these up."""
 
-
 NEVER_IGNORED = ("data", "train.epochs")
 """Runs of other data or of other length are not comparable, whatever the purpose."""
-
 
 CLOSEST_CELLS = 50
 """How many unmatched cells a side are searched for what keeps them apart."""

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mnist_bench.compare.matching import (
-    cells_of,
-)
+from mnist_bench.compare.matching import cells_of
 from mnist_bench.compare.options import Options
 from mnist_bench.errors import Refusal
 from mnist_bench.metrics import METRICS, Kind, Metric

@@ -18,12 +18,8 @@ OUTCOMES = {
     ExitCode.undecided: "INCONCLUSIVE",
 }
 
-
 BAD = frozenset((Verdict.REGRESSED, Verdict.FAILED))
-
-
 GOOD = frozenset((Verdict.IMPROVED, Verdict.BETTER))
-
 
 ORDER = (
     *(Verdict.FAILED, Verdict.REGRESSED, Verdict.CHANGED, Verdict.WORSE, Verdict.IMPROVED),
@@ -44,8 +40,6 @@ class Tone(StrEnum):
 
 
 StyledLine = tuple[Tone, str]
-
-
 COLUMNS = ("", "baseline", "candidate", "change", "interval", "p", "verdict")
 
 

@@ -4,14 +4,10 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
-from mnist_bench.config.schema import RunConfig
-
-if TYPE_CHECKING:
-    pass
-from mnist_bench.config.schema import DataConfig, Validation
+from mnist_bench.config.schema import DataConfig, RunConfig, Validation
 
 PIXEL_MAXIMUM = 255
 

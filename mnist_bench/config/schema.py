@@ -20,17 +20,9 @@ from mnist_bench.config.rules import (
 )
 
 MAX_HIDDEN_LAYERS = 64
-
-
 MAX_HIDDEN_UNITS = 65_536
-
-
 MAX_BATCH_SIZE = 1_000_000
-
-
 MAX_EPOCHS = 100_000
-
-
 MAX_TRAIN_ROWS = 100_000_000
 
 
@@ -455,7 +447,5 @@ class RunConfig:
 
 
 SECTIONS = ("model", "optimizer", "train", "data", "tracking", "sweep", "published")
-
-
 SEMANTIC = ("model", "optimizer", "train", "data")
 """The sections that decide a result; with the seed they are what a run *is*."""

@@ -17,14 +17,9 @@ from mnist_bench.html.svg import (
 )
 
 PANEL_WIDTH, PANEL_HEIGHT = 240, 158
-
-
 PANEL_LEFT, PANEL_TOP, PANEL_BOTTOM = 36, 8, 20
-
-
 FEWEST_MISTAKES = 1e-4
 """Where the scale of curves ends: 99.99 % right."""
-
 
 ACCURACY_TICKS = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9999)
 

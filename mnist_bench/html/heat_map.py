@@ -3,14 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from mnist_bench.html.svg import (
-    canvas,
-    caption,
-    draw,
-    draw_text,
-    line_through,
-    written,
-)
+from mnist_bench.html.svg import canvas, caption, draw, draw_text, line_through, written
 
 SQUARE_WIDTH, SQUARE_HEIGHT = 92, 40
 

@@ -21,21 +21,12 @@ from mnist_bench.html.svg import (
 )
 
 FOREST_WIDTH = 980
-
-
 LABEL_WIDTH = 350
 """Width that the names of the rows take."""
 
-
 NOTE_WIDTH = 170
-
-
 ROW_HEIGHT = 26
-
-
 CHART_TOP = 10
-
-
 CHART_BOTTOM = 44
 
 

@@ -60,8 +60,6 @@ def pareto_front(points: Iterable[Point]) -> list[Point]:
 
 
 TRADEOFF_WIDTH, TRADEOFF_HEIGHT = 760, 400
-
-
 SHAPES = ("circle", "square", "triangle", "diamond")
 
 

@@ -20,38 +20,29 @@ from mnist_bench.train.readers import BROKEN
 Grey = NDArray[np.float32]
 """(height, width) float32 in [0, 255], 0 is black."""
 
-
 SIDE = 28
 """Pixels of a side of an image of MNIST."""
-
 
 BOX = 20
 """Pixels of the longer side of the digit in it."""
 
-
 MAX_PIXELS = 64_000_000
 """Largest picture that is read; photographs of most telephones are below it."""
-
 
 MAX_IMAGES = 1_000
 """Most images in one `.npy` file."""
 
-
 WORKING_SIDE = 560
 """A larger picture is first reduced to about this, which averages the noise of a camera."""
-
 
 BORDER_SAMPLE = 1_000
 """About how many pixels of the border are looked at, of more."""
 
-
 LEAST_CONTRAST = 16.0
 """Between ink and background, in grey levels; below it a picture is taken for blank."""
 
-
 INK_SHARE = 0.2
 """Of the darkest ink: what is at least that strong belongs to the digit."""
-
 
 NPY_MAGIC = b"\x93NUMPY"
 

@@ -19,11 +19,7 @@ import psutil
 from mnist_bench.errors import Refusal, ServerDied
 
 HOST = "127.0.0.1"
-
-
 POLL_SECONDS = 0.3
-
-
 GRACE_SECONDS = 5
 """What the server's processes have to end by themselves."""
 

@@ -25,19 +25,13 @@ if TYPE_CHECKING:
     from mnist_bench.store.runs import StoredRun
     from mnist_bench.store.source import Source
 
-
 SHOWN_CURVES = {
     "accuracy": {"train": "train_accuracy", "validation": "val_accuracy"},
     "loss": {"train": "train_loss", "validation": "val_loss"},
 }
 
-
 CURVE_WIDTH, CURVE_HEIGHT = 72, 9
-
-
 BAR_WIDTH = 40
-
-
 STATES = {"FINISHED": "finished", "FAILED": "FAILED", "KILLED": "KILLED", "RUNNING": "running"}
 
 

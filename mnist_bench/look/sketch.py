@@ -8,7 +8,6 @@ from plotille import Canvas
 Points = Sequence[tuple[int, float]]
 """Pairs of epoch and value, in the order of epochs."""
 
-
 COLORS = ("cyan", "yellow")
 
 

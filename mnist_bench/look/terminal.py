@@ -23,10 +23,7 @@ if TYPE_CHECKING:
     from mnist_bench.run.execute import RunSummary
     from mnist_bench.train.training import Epoch
 
-
 WHERE_TO_LOOK = "Look at it with `python -m mnist_bench ui`, or `make ui` in a checkout."
-
-
 PLAIN_WIDTH = 1_000
 """Columns that a table may take in a file or a pipe: enough that nothing in it is wrapped."""
 

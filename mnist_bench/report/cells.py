@@ -13,12 +13,10 @@ from mnist_bench.text import ordered, shown
 if TYPE_CHECKING:
     from mnist_bench.store.source import Answers, History, Source
 
-
 STYLE, WIDTH, OPTIMIZER, BATCH = (
     *("model.style", "model.hidden_units"),
     *("optimizer.name", "train.batch_size"),
 )
-
 
 NEEDED_METRICS = (
     *("test_accuracy", "test_loss"),

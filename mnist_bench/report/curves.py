@@ -9,19 +9,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_bench.report.cells import STYLE, Cell, _rest
 from mnist_bench.store.samples import Sample
 from mnist_bench.text import ordered, shown
 
 if TYPE_CHECKING:
     from mnist_bench.store.source import History
-from mnist_bench.report.cells import STYLE, Cell, _rest
+
 
 CURVE_KEYS = {"validation": "val_accuracy", "training": "train_accuracy"}
-
-
 OUTCOME = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
 """What two runs must have in common in each epoch, to the last bit, to be called the same."""
-
 
 MOST_POINTS = 200
 """Epochs that are drawn of a curve; of more, as many at even distances."""

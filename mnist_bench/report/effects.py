@@ -3,25 +3,18 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
 from mnist_bench.metrics import METRICS, Kind, Metric
+from mnist_bench.report.cells import BATCH, OPTIMIZER, WIDTH, Cell, _rest
 from mnist_bench.stats.tests import paired, seed_means, suite
 from mnist_bench.store.samples import Sample
 from mnist_bench.text import ordered
 
-if TYPE_CHECKING:
-    pass
-from mnist_bench.report.cells import BATCH, OPTIMIZER, WIDTH, Cell, _rest
-
 EFFECT_METRICS = ("test_accuracy", "epoch_seconds_median")
-
-
 CONFIDENCE = 0.95
-
-
 Pair: TypeAlias = tuple["Cell", "Cell"]
 
 

@@ -6,18 +6,14 @@ are shared by the cells, so two cells are no two independent samples (see `stats
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from mnist_bench.compare.matching import cells_of
-from mnist_bench.report.leaderboard import Standing, rank_cells
-from mnist_bench.store.samples import Sample, Selection
-
-if TYPE_CHECKING:
-    pass
 from mnist_bench.report.cells import Cell, Material, _cell_of, _shortly_named, swept
 from mnist_bench.report.curves import Curve, StyleControl, _curves, style_control
 from mnist_bench.report.effects import Change, HeatMap, changes, heat_maps, times_compare
+from mnist_bench.report.leaderboard import Standing, rank_cells
 from mnist_bench.report.mistakes import Mistakes, find_mistakes
+from mnist_bench.store.samples import Sample, Selection
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mnist_bench.report.cells import Cell
 from mnist_bench.store.samples import Sample
 
 if TYPE_CHECKING:
     from mnist_bench.store.source import Answers
-from mnist_bench.report.cells import Cell
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,13 +28,8 @@ from mnist_bench.train.readers import MNIST_FILE
 TITLES = {WIDTH: "hidden widths", OPTIMIZER: "optimizer", BATCH: "batch size", STYLE: "style"}
 """What people call the settings that are swept most."""
 
-
 MOST_PANELS = 48
-
-
 MOST_IMAGES = 48
-
-
 ACCURACY, SECONDS = METRICS["test_accuracy"], METRICS["epoch_seconds_median"]
 
 

@@ -1,12 +1,8 @@
 """A run's description for its page in MLflow, as Markdown."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from mnist_bench.config.schema import PublishedConfig
-
-if TYPE_CHECKING:
-    pass
 from mnist_bench.text import markdown_table, markdown_verbatim
 
 RUN_PAGE_METRICS = {
@@ -24,7 +20,6 @@ RUN_PAGE_METRICS = {
     "compile_seconds": ("seconds to compile", ".2f"),
     "total_seconds": ("seconds in all", ".2f"),
 }
-
 
 HEADLINE = {
     "test_accuracy": "test accuracy",

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from mnist_bench.store.runs import StoredRun
     from mnist_bench.train.training import Epoch, RunResult
 
-
 RESULT_METRICS = (
     "test_loss",
     "test_accuracy",

@@ -25,46 +25,22 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from matplotlib.transforms import Affine2D
 
 Integers = npt.NDArray[np.integer[Any]]
-
-
 Floats = npt.NDArray[np.floating[Any]]
-
-
 Pixels = npt.NDArray[np.integer[Any] | np.floating[Any]]
-
-
 DPI = 120
-
-
 SHOWN = 20  # images on a grid
-
-
 GRID_COLUMNS = 5
-
-
 TILE = 28  # rows and columns of one image
-
-
 PIXEL = 4 / DPI  # inches of one image pixel: whole screen pixels keep the digits crisp
-
-
 INK, MUTED, FAINT = "#222222", "#595959", "#DDDDDD"
-
-
 BLUE, VERMILLION = "#0072B2", "#D55E00"
-
-
 SMALL, TEXT, TITLE = 9.5, 10.5, 13.0  # points
-
-
 NUMBERS = {"accuracy": ".4f", "loss": ".4g"}
-
 
 SERIES: dict[str, Any] = {
     "train": {"color": BLUE, "marker": "o"},
     "validation": {"color": VERMILLION, "marker": "s"},
 }
-
 
 # Published marks are wide rings, so that both stay visible where the two curves coincide.
 SOURCES: dict[str, Any] = {
@@ -72,10 +48,7 @@ SOURCES: dict[str, Any] = {
     "published": {"linestyle": ":", "markersize": 9, "markerfacecolor": "none"},
 }
 
-
 DIGIT_HEIGHT, LINE_HEIGHT = 0.73, 1.2  # of DejaVu Sans, as shares of the size
-
-
 CROSSES = {"train": 0.04, "validation": 0.09}  # heights of the crosses, as shares of the y axis
 
 

@@ -4,9 +4,7 @@ import time
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from mlflow.entities import (
-    RunTag,
-)
+from mlflow.entities import RunTag
 
 from mnist_bench.environment import process_is_gone
 from mnist_bench.store.opening import Store, sqlite_path

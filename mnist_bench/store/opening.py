@@ -10,9 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from filelock import FileLock
-from mlflow.entities import (
-    Experiment,
-)
+from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
@@ -23,10 +21,7 @@ from mnist_bench.store.views import EXPERIMENT_TAGS, saved_views
 Client = MlflowClient
 """What `open_existing` returns, by a name that needs no import of MLflow elsewhere."""
 
-
 DEFAULT_URI = "sqlite:///mlflow.db"
-
-
 PAGE = 1_000
 """Runs that one search returns."""
 

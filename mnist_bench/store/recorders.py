@@ -12,15 +12,7 @@ from uuid import uuid4
 
 import mlflow
 import mlflow.artifacts
-from mlflow.entities import (
-    Dataset,
-    DatasetInput,
-    InputTag,
-    Metric,
-    Param,
-    RunStatus,
-    RunTag,
-)
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunStatus, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.tracking import MlflowClient
@@ -35,10 +27,8 @@ from mnist_bench.store.views import run_route
 BATCH_LOSS_POINTS = 200
 """Most points of `batch_loss` an epoch."""
 
-
 HELD_BACK_SECONDS = 1.0
 """Epochs that are shorter wait for each other, and go out in one request."""
-
 
 REQUEST_METRICS = 1_000
 """Most values that MLflow takes at once."""

@@ -10,9 +10,7 @@ from typing import Any
 
 import mlflow
 import mlflow.artifacts
-from mlflow.entities import (
-    Run,
-)
+from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.tracking import MlflowClient
@@ -30,7 +28,6 @@ from mnist_bench.store.opening import (
 from mnist_bench.store.views import runs_route
 
 PREFIX = "mnist_bench."
-
 
 REQUIRED_METRICS = (
     "total_seconds",

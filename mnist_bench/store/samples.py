@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any
 from mnist_bench.config.schema import SEMANTIC
 from mnist_bench.errors import Refusal
 from mnist_bench.metrics import METRICS
-from mnist_bench.text import shown
+from mnist_bench.text import ordered, shown
 
 if TYPE_CHECKING:
     from mnist_bench.store.runs import StoredRun
-from mnist_bench.text import ordered
+
 
 BASELINE_SCHEMA = "mnist_bench.baseline/1"
 """What a baseline file says it is; a change of its form raises the number."""
-
 
 FACTS = (
     *("code_fp", "data_fp", "env_fp", "host_fp", "git_commit", "git_dirty"),

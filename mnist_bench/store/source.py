@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from mnist_bench.errors import Refusal, StoreError
+from mnist_bench.store.samples import Sample, Selection, is_known, read_baseline, sample_of
 from mnist_bench.text import shown
 
 if TYPE_CHECKING:
@@ -19,17 +20,15 @@ if TYPE_CHECKING:
 
     from mnist_bench.store.opening import Client
     from mnist_bench.store.runs import StoredRun
-from mnist_bench.store.samples import Sample, Selection, is_known, read_baseline, sample_of
+
 
 SELECTORS = (
     "sweep:ID, latest, experiment:NAME, study:NAME, tag:KEY=VALUE, git:COMMIT, run:ID[,ID], "
     'filter:"...", FILE.json'
 )
 
-
 History: TypeAlias = Mapping[str, tuple[float, ...]]
 """A metric's values of epoch 1, 2, ... by its key; NaN where an epoch has none."""
-
 
 MOST_CHOICES = 8
 """How many names a refusal lists."""

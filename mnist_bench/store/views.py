@@ -13,32 +13,24 @@ from urllib.parse import quote
 RUNS, CELLS, SWEEPS = (f"mnist_bench_{name}" for name in ("runs", "cells", "sweeps"))
 """The views, by the key that MLflow's address names them with."""
 
-
 _WORKFLOW = "workflowType=machine_learning"
 """Else MLflow's pages are, at first, about language models."""
-
 
 WRITTEN_MS = 1_795_305_600_000
 """When these views were written (2026-11-22), since MLflow wants to know."""
 
-
 AXES = ("model.style", "model.hidden_units", "optimizer.name", "train.batch_size")
 """Settings that sweeps vary most; MLflow's menu of columns adds any other."""
 
-
 # Columns, as MLflow's UI names them, and their widths in pixels, with room for their titles.
 _NAME = "attributes.`Run Name`"
-
-
 _FIRST = {"metrics.`test_accuracy`": 125, "metrics.`epoch_seconds_median`": 170}
-
 
 _MORE_COLUMNS = {
     "metrics.`test_loss`": 95,
     "metrics.`total_seconds`": 115,
     "metrics.`params_total`": 110,
 }
-
 
 _SETTINGS = {
     "params.`model.style`": 115,
@@ -48,33 +40,18 @@ _SETTINGS = {
     "params.`seed`": 60,
 }
 
-
 _UNUSUAL = {"tags.`mnist_bench.caveats`": 175, "tags.`mnist_bench.failure`": 160}
-
-
 _COUNTS = {f"metrics.`runs_{name}`": 105 for name in ("planned", "finished", "failed")}
-
-
 _OVERVIEW = "Overview"
-
-
 _TIME = {"key": "epoch_seconds_median", "type": "METRIC"}
-
-
 _WIDTH = {"key": "width", "type": "METRIC"}
-
-
 _STYLE = {"key": "model.style", "type": "PARAM"}
-
-
 _ACCURACY_AXIS = {"key": "test_accuracy", "type": "METRIC"}
-
 
 _CHARTS = (
     {"type": "SCATTER", "xaxis": _TIME, "yaxis": _ACCURACY_AXIS},
     {"type": "SCATTER", "xaxis": _WIDTH, "yaxis": _ACCURACY_AXIS},
 )
-
 
 # Of settings that are text, which a group of runs does not have.
 _CHARTS_OF_RUNS = (

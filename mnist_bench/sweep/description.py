@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from mnist_bench.sweep.prospects import Prospect
 from mnist_bench.report.leaderboard import STANDING_TITLES, Standing, standing_cells
 from mnist_bench.text import csv_text, markdown_table, markdown_verbatim
+
+if TYPE_CHECKING:
+    from mnist_bench.sweep.prospects import Prospect
 
 
 def plan_csv(prospects: Sequence["Prospect"]) -> str:
@@ -66,7 +67,5 @@ def _first(rows: Sequence[Sequence[str]]) -> list[Sequence[str]]:
 
 
 SWEEP_FILES = ("report.html", "leaderboard.csv", "plan.csv")
-
-
 SHOWN_ROWS = 16
 """Rows of a table of a sweep's page: a description holds 8,000 characters."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import islice, product
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -22,10 +22,6 @@ from mnist_bench.config.schema import DataConfig, RunConfig
 from mnist_bench.errors import Refusal
 from mnist_bench.identity import Identity, identify, sweep_id
 from mnist_bench.text import shown
-
-if TYPE_CHECKING:
-    pass
-
 
 MAX_RUNS = 100_000
 """Of one sweep: more are a mistake, and would fill the memory before anybody saw it."""

@@ -6,22 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from mnist_bench.look.terminal import WHERE_TO_LOOK, leaderboard_table, say
 from mnist_bench.report.leaderboard import Standing
+from mnist_bench.text import duration
 
 if TYPE_CHECKING:
     from mnist_bench.run.execute import RunSummary
     from mnist_bench.sweep.plan import Plan, PlannedRun
     from mnist_bench.sweep.prospects import Prospect
-from mnist_bench.look.terminal import WHERE_TO_LOOK, leaderboard_table, say
-from mnist_bench.text import duration
 
 
 class SweepProgress:

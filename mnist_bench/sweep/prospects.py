@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from mnist_bench.config.schema import Resume
 from mnist_bench.identity import changes_since, matching_key, wanted_key
+from mnist_bench.sweep.plan import Plan, PlannedRun
 
 if TYPE_CHECKING:
     from mnist_bench.store.runs import StoredRun
-from mnist_bench.sweep.plan import Plan, PlannedRun
 
 
 class State(Enum):

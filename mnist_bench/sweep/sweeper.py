@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from mnist_bench.run.execute import Lineage, RunSummary
     from mnist_bench.store.opening import Store
 
-
 THREADS_VARIABLE = "TF_NUM_INTRAOP_THREADS"
 
 

@@ -26,23 +26,16 @@ from numpy.typing import NDArray
 from mnist_bench.train.models import CLASSES
 
 LOSS = "sparse_categorical_crossentropy"
-
-
 EVALUATION_ROWS = 2_000
 """Rows of one evaluation step: a fat matrix product whose result stays in the caches."""
-
 
 SLICE_SECONDS = 1.0
 """How long a program runs until Python has a look at signals, about."""
 
-
 PROGRAM_BYTES = 12_000_000
 """What a compiled program takes besides its variables, about."""
 
-
 Images = NDArray[np.float32]
-
-
 Labels = NDArray[np.int32]
 
 

@@ -12,8 +12,6 @@ from mnist_bench.errors import Refusal
 from mnist_bench.text import shown
 
 INPUT_SHAPE = (28, 28)
-
-
 CLASSES = 10
 
 

@@ -28,20 +28,12 @@ from mnist_bench.errors import Refusal
 from mnist_bench.text import shown
 
 MNIST_FILE = Path(__file__).parent.parent / "resources" / "mnist.npz"
-
-
 MNIST_SHA256 = "e4c5331d81fa1f83fa247b2931f05ce6dce237ff4316c44fc118391e0d323354"
-
-
 MAX_ROWS = 1_000_000
 """Of one array: 14 times MNIST's, and few enough that no small file unpacks to fill the memory."""
 
-
 MAX_PATH_SHOWN = 300
-
-
 IMAGE_SHAPE = (28, 28)
-
 
 IDX_FILES = {
     "x_train": "train-images-idx3-ubyte",
@@ -50,7 +42,6 @@ IDX_FILES = {
     "y_test": "t10k-labels-idx1-ubyte",
 }
 """The four arrays as an `.npz` names them, and the usual names of the IDX files that hold them."""
-
 
 # What gzip, zipfile and NumPy's header parser raise on broken bytes (found by fuzzing and reading).
 # A long list, but not `Exception`: a mistake of ours, such as an AttributeError, must stay one.

@@ -3,10 +3,7 @@ import time
 import numpy as np
 import pytest
 
-from mnist_bench.config.schema import (
-    EngineName,
-    Validation,
-)
+from mnist_bench.config.schema import EngineName, Validation
 from mnist_bench.train.data import load_cached
 from mnist_bench.train.optimizers import make_optimizer
 from mnist_bench.train.training import Diverged, _check_finite, epoch_order, train

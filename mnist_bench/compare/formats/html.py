@@ -25,7 +25,6 @@ from mnist_bench.html.tradeoff import Point, tradeoff_of_sides
 from mnist_bench.metrics import METRICS
 
 HTML_FILE = "compare.html"
-
 CHART_ROWS = 40
 """Cells in a chart, the most urgent ones; the tables have all."""
 

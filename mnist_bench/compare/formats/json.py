@@ -8,13 +8,9 @@ from typing import Any
 import mnist_bench
 from mnist_bench.compare.verdicts import Comparison, Judged
 from mnist_bench.compare.wording import OUTCOMES
-from mnist_bench.store.samples import (
-    Sample,
-    Selection,
-)
+from mnist_bench.store.samples import Sample, Selection
 
 JSON_FILE = "compare.json"
-
 SCHEMA = "mnist_bench.compare/1"
 """What the JSON says it is; `resources/compare.schema.json` describes it."""
 

@@ -16,7 +16,6 @@ from mnist_bench.compare.wording import (
 from mnist_bench.text import markdown_table, markdown_text, plural
 
 MARKDOWN_FILE = "compare.md"
-
 MARKDOWN_ROWS = 100
 """Cells in a Markdown report, worst first: a comment on GitHub holds 65,536 characters."""
 
