@@ -128,7 +128,7 @@ def show_plan(
         say(console, f"sweep.match=code: {adopted} of them ran under other versions")
     for changed, count in Counter(p.changed for p in prospects if p.changed).items():
         said = ", ".join(changed)
-        say(console, f"{count} of them finished before, and are run again: changed is {said}")
+        say(console, f"{count} of them finished before, and are run again, since this changed: {said}")
     seconds = [p.seconds for p in prospects if p.stored is None and p.seconds is not None]
     if seconds:
         say(console, f"about {duration(sum(seconds) / max(1, workers))}, going by earlier runs")
