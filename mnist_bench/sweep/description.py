@@ -9,6 +9,10 @@ from mnist_bench.text import csv_text, markdown_table, markdown_verbatim
 if TYPE_CHECKING:
     from mnist_bench.sweep.prospects import Prospect
 
+SWEEP_FILES = ("report.html", "leaderboard.csv", "plan.csv")
+SHOWN_ROWS = 16
+"""Rows of a table of a sweep's page: a description holds 8,000 characters."""
+
 
 def plan_csv(prospects: Sequence["Prospect"]) -> str:
     """Returns the runs of a plan, in their order, as CSV."""
@@ -64,8 +68,3 @@ def _first(rows: Sequence[Sequence[str]]) -> list[Sequence[str]]:
     more = len(rows) - SHOWN_ROWS
     rest = [f"... and {more} more", *[""] * (len(rows[0]) - 1)] if more > 0 else []
     return [*rows[:SHOWN_ROWS], *([rest] if rest else [])]
-
-
-SWEEP_FILES = ("report.html", "leaderboard.csv", "plan.csv")
-SHOWN_ROWS = 16
-"""Rows of a table of a sweep's page: a description holds 8,000 characters."""

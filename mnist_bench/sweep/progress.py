@@ -127,8 +127,8 @@ def show_plan(
     if adopted:
         say(console, f"sweep.match=code: {adopted} of them ran under other versions")
     for changed, count in Counter(p.changed for p in prospects if p.changed).items():
-        said = ", ".join(changed)
-        say(console, f"{count} of them finished before, and are run again, since this changed: {said}")
+        why = f"are run again, since this changed: {', '.join(changed)}"
+        say(console, f"{count} of them finished before, and {why}")
     seconds = [p.seconds for p in prospects if p.stored is None and p.seconds is not None]
     if seconds:
         say(console, f"about {duration(sum(seconds) / max(1, workers))}, going by earlier runs")
