@@ -36,6 +36,7 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/deptry mnist_bench hydra_plugins
 
 # Two at a time, a file each: much of a test is the start of a program, which uses one core. In the
 # order of names, since xdist would start with the files of many tests and end with those of the
