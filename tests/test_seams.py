@@ -50,7 +50,7 @@ def test_a_launcher_is_one_yaml_beside_its_package(conf, tmp_path):
     # Hydra takes a launcher from a package of plugins alone, so the class is joblib's.
     write(conf / "hydra" / "launcher" / "pair.yaml", "defaults: [joblib]\nn_jobs: 2\n")
     planned = ["-m", "--config-dir", str(conf), "hydra/launcher=pair", *SWEEP]
-    composed = ["-m", "--config-dir", str(conf), "--cfg", "hydra", "hydra/launcher=pair"]
+    composed = ["--config-dir", str(conf), "--cfg", "hydra", "hydra/launcher=pair"]
     answers = ask([planned, composed], tmp_path)
     assert answers[tuple(planned)].out.startswith("2 runs: 2 to be run")
     assert "JoblibLauncher\n    n_jobs: 2" in answers[tuple(composed)].out
