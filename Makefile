@@ -32,15 +32,16 @@ bench: setup bench-setup ## Time everything, write docs/performance.md and the R
 	$(BIN)/python -m benchmarks.scaling
 	$(BIN)/python -m docs.make_performance
 
-lint: setup
+lint: setup ## Run ruff, mypy and deptry
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/deptry mnist_bench hydra_plugins
 
 # Two at a time, a file each: much of a test is the start of a program, which uses one core. In the
 # order of names, since xdist would start with the files of many tests and end with those of the
 # longest.
-test: lint ## Run ruff, mypy and pytest
+test: lint ## Run lint, then pytest
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 ui: setup ## Show the runs of this folder in MLflow's UI, on this machine only

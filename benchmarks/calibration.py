@@ -1,6 +1,6 @@
 """Error rates of the verdict: how often `compare` cries wolf, and what it finds.
 
-Each repetition is a whole comparison of normal data, judged by `mnist_bench.stats.decide` at
+Each repetition is a whole comparison of normal data, judged by `mnist_bench.stats.tests.decide` at
 alpha = 0.05: 16 cells, 3 or 5 seeds a side, 1 or 3 gated metrics of which the first one changes.
 The metrics are independent of each other, which is the hardest case for Holm. Exits with 1 if false
 alarms are more frequent than 5 %, beyond what the finite number of repetitions explains. (Welch's t

@@ -1,11 +1,12 @@
 """The benchmarks of speed: their formulas against hand numbers, and work that must be equal."""
 
 import json
+from importlib import import_module
 
 import numpy as np
 import pytest
 
-from benchmarks import kernels, peers, roofline, timing
+from benchmarks import clocked, kernels, peers, roofline, timing
 from benchmarks.contestants import keras_fit, ours, prepare, work
 from benchmarks.networks import NARROW, NETWORKS, STACKED, WIDE, Product
 
@@ -199,3 +200,8 @@ def test_a_single_epoch_is_refused_for_it_has_no_steady_one(benchmark, capsys):
         benchmark.main(["--epochs", "1"])
     assert refused.value.code == 2
     assert "first epoch is not a steady one" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("module", "function"), clocked.CLOCKED)
+def test_what_has_a_clock_is_where_it_is_looked_for(module, function):
+    assert callable(getattr(import_module(module), function))

@@ -30,6 +30,7 @@ def test_it_holds_the_configuration_the_data_and_both_licences(wheel):
         "mnist_bench/conf/config.yaml",
         "mnist_bench/conf/optimizer/adam.yaml",
         "mnist_bench/experiments/flatten_1000.yaml",
+        "mnist_bench/py.typed",
         "mnist_bench/resources/mnist.npz",
         "mnist_bench/resources/MNIST-LICENSE.md",
         "hydra_plugins/mnist_bench/sweeper.py",

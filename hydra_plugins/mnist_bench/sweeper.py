@@ -1,4 +1,4 @@
-"""Where Hydra looks for plugins; the sweeper itself is `mnist_bench.sweeper`."""
+"""Where Hydra looks for plugins; the sweeper itself is `mnist_bench.sweep.sweeper`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -37,11 +37,11 @@ class MnistBenchSweeper(Sweeper):
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        """See `mnist_bench.sweeper`."""
+        """See `mnist_bench.sweep.sweeper`."""
         self._sweeper.setup(hydra_context=hydra_context, task_function=task_function, config=config)
 
     def sweep(self, arguments: list[str]) -> Any:
-        """See `mnist_bench.sweeper`."""
+        """See `mnist_bench.sweep.sweeper`."""
         return self._sweeper.sweep(arguments)
 
 

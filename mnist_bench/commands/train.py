@@ -8,7 +8,6 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mnist_bench.commands.main import answer
 from mnist_bench.config.compose import HydraTask, load_config, register, resource_dir
 from mnist_bench.config.explain import explain
 from mnist_bench.config.record import recordable_overrides
@@ -113,8 +112,7 @@ def _run_hydra(arguments: Sequence[str]) -> int:
 
     register()
     sys.argv[1:] = arguments
-    # Hydra prints what a task raises, so a single run answers inside of it.
-    task = HydraTask(lambda composed: answer(lambda: _single_run(composed)))
+    task = HydraTask(_single_run)
     run = hydra.main(
         version_base="1.3", config_path=str(resource_dir("conf")), config_name="config"
     )
@@ -126,6 +124,8 @@ def _run_hydra(arguments: Sequence[str]) -> int:
         if task.is_reached:
             raise
         raise Refusal(*_all_problems(arguments, error)) from error
+    if task.refusal is not None:
+        raise task.refusal
     return task.exit_code
 
 

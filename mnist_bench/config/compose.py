@@ -22,17 +22,22 @@ class HydraTask:
         is_reached: Whether Hydra came as far as to hand over; what it raises before that is about
             bad input. A sweeper that Hydra hands over to instead sets it.
         exit_code: What `run` returned last.
+        refusal: What it raised instead; Hydra would print more than that.
     """
 
     def __init__(self, run: Callable[[DictConfig], int]) -> None:
         self.is_reached = False
         self.exit_code = 0
+        self.refusal: Refusal | None = None
         self._run = run
 
     def __call__(self, composed: DictConfig) -> None:
         """Runs it."""
         self.is_reached = True
-        self.exit_code = self._run(composed)
+        try:
+            self.exit_code = self._run(composed)
+        except Refusal as refusal:
+            self.refusal = refusal
 
 
 def load_config(config: DictConfig) -> RunConfig:

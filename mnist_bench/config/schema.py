@@ -1,7 +1,6 @@
 """Types and rules of every setting; the values live in `conf/`.
 
-Importing this module is cheap: neither Hydra nor TensorFlow is loaded, so that a bad setting is
-refused before anything slow happens.
+Neither Hydra nor TensorFlow is loaded, so that what is wrong is refused before anything slow.
 """
 
 import math

@@ -1,7 +1,7 @@
 """What a sweep shows, as plain data: cells, effects of the swept settings, curves, mistakes.
 
 Runs without a result are in no mean. Everything over seeds takes the seed as the unit: the seeds
-are shared by the cells, so two cells are no two independent samples (see `stats.suite`).
+are shared by the cells, so two cells are no two independent samples (see `stats.tests.suite`).
 """
 
 from collections.abc import Mapping

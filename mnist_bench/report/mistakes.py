@@ -81,7 +81,7 @@ def find_mistakes(cells: Sequence[Cell], answers: Mapping[str, "Answers"]) -> Mi
 def _is_packaged(run: Sample) -> bool:
     """Returns whether a run's test images are those of the package.
 
-    The name of a cell whose data came from a file says so (see `fingerprint.cell_label`).
+    The name of a cell whose data came from a file says so (see `identity.cell_label`).
     """
     from_file = f"mnist-{run.facts.get('data_fp', '')[:8]}"
     return run.settings.get("data.name") == "mnist" and from_file not in run.cell.split(" ")

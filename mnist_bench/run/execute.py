@@ -1,4 +1,4 @@
-"""One run: load the data, train, record. Here, and only here, TensorFlow and MLflow meet."""
+"""One run: load the data, train, record. Here TensorFlow and MLflow meet."""
 
 import gc
 import sys

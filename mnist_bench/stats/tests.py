@@ -1,4 +1,4 @@
-"""Statistics of a comparison, on plain arrays.
+"""The tests that decide a verdict: Welch, paired, over all cells, Holm, McNemar.
 
 Three conventions hold throughout:
 

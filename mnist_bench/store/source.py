@@ -1,4 +1,4 @@
-"""Which runs of a store a person means, and what is kept of them."""
+"""Selectors: which runs of a store a person means, and what is kept of them."""
 
 import csv
 import io

@@ -96,7 +96,7 @@ def train(
 
     Args:
         config: Checked settings.
-        dataset: What `data.load` returned for `config.data`.
+        dataset: What `data.load_dataset` returned for `config.data`.
         on_epoch: Called after each epoch, outside every clock; also for the epoch that diverged.
         programs: Where to take a compiled program from, and leave it for the next run; None
             compiles afresh. The results are equal to the last bit.
