@@ -7,7 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mnist_bench.config.explain import explain, keys_of, no_such_key
-from mnist_bench.config.rules import root_problems
+from mnist_bench.config.rules import broken_rules
 from mnist_bench.config.schema import OPTIMIZERS, SECTIONS, RunConfig
 from mnist_bench.errors import Refusal
 
@@ -52,7 +52,7 @@ def load_config(config: DictConfig) -> RunConfig:
         if name not in missing and config[name] is not None:
             problems += _section_problems(name, config[name])
     if not missing:
-        problems += [problem for problem in root_problems(config.seed, config.study) if problem]
+        problems += broken_rules(RunConfig, config)
     if problems:
         raise Refusal(*problems)
     loaded = OmegaConf.to_object(config)
