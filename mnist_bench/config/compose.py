@@ -1,7 +1,9 @@
 """From what Hydra composes to checked dataclasses, and where the values of `conf/` lie."""
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -83,6 +85,22 @@ def resource_dir(name: str) -> Path:
     package = Path(__file__).resolve().parent.parent
     inside = package / name
     return inside if inside.is_dir() else package.parent / name
+
+
+@cache
+def default_values(optimizer: str) -> dict[str, Any]:
+    """Returns what `conf/` sets with this optimizer and the packaged data, by section."""
+    return {
+        **_values_in("config"),
+        "optimizer": _values_in(f"optimizer/{optimizer}"),
+        "data": _values_in("data/mnist"),
+    }
+
+
+@cache
+def _values_in(file: str) -> dict[str, Any]:
+    values: Any = OmegaConf.to_container(OmegaConf.load(resource_dir("conf") / f"{file}.yaml"))
+    return dict(values)
 
 
 def register() -> None:

@@ -238,7 +238,7 @@ class TrainConfig(Section):
     batch_size: int = field(metadata=setting("images a step", whole(1, 1_000_000), example=32))
     epochs: int = field(metadata=setting("rounds through all rows", whole(1, 100_000), example=5))
     engine: EngineName = field(
-        metadata=setting("how an epoch is executed, compiled as one XLA program")
+        metadata=setting("how an epoch is executed; compiled is one XLA program")
     )
 
 
@@ -302,7 +302,7 @@ class TrackingConfig(Section):
 
     uri: str | None = field(
         metadata=setting(
-            "MLflow store; null: $MLFLOW_TRACKING_URI, or sqlite:///mlflow.db",
+            "MLflow store, for null $MLFLOW_TRACKING_URI or sqlite:///mlflow.db",
             printable(2_000),
             Rule("must be a URI", _is_splittable, "e.g. tracking.uri=http://127.0.0.1:5000"),
             example="sqlite:///mlflow.db",
@@ -312,7 +312,7 @@ class TrackingConfig(Section):
         metadata=setting("MLflow's experiment", printable(250), example="mnist_bench")
     )
     log_model: bool | None = field(
-        metadata=setting("keep the model; null: yes for a single run, no in a sweep")
+        metadata=setting("keep the model; null keeps that of a single run, but none in a sweep")
     )
 
 
@@ -323,10 +323,10 @@ class SweepConfig(Section):
     prefix: ClassVar[str] = "sweep."
 
     resume: Resume = field(
-        metadata=setting("which runs are trained; auto: the unfinished, off: all again")
+        metadata=setting("which runs are trained; auto leaves out what is finished, off nothing")
     )
     match: MatchOn = field(
-        metadata=setting("what a finished run must share; code: versions may differ")
+        metadata=setting("what a finished run must share; with code, versions may differ")
     )
     on_error: OnError = field(metadata=setting("what to do after a run failed"))
     max_failures: int | None = field(
@@ -374,10 +374,12 @@ class RunConfig(Section):
     data: DataConfig
     tracking: TrackingConfig
     sweep: SweepConfig
-    seed: int = field(metadata=setting("of everything random", whole(0, 2**32 - 1), example=0))
+    seed: int = field(
+        metadata=setting("everything random starts from it", whole(0, 2**32 - 1), example=0)
+    )
     study: str | None = field(
         metadata=setting(
-            "a name that the runs are given",
+            "name of the study that the runs belong to",
             Rule(
                 "must be 1 to 64 letters, digits, _ or -",
                 lambda text: re.fullmatch("[A-Za-z0-9_-]{1,64}", text) is not None,
