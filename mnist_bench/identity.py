@@ -8,12 +8,11 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from mnist_bench import __version__, environment
-from mnist_bench.config.compose import resource_dir
+from mnist_bench.config.compose import default_values
 from mnist_bench.config.record import as_plain
 from mnist_bench.config.schema import SEMANTIC, MatchOn, RunConfig
 
@@ -192,7 +191,7 @@ def cell_label(config: RunConfig, data_digest: str) -> str:
     `conf/`.
     """
     plain = semantic(config, data_digest)
-    defaults = _defaults(config.optimizer.name.value)
+    defaults = default_values(config.optimizer.name.value)
     model, train, data = plain["model"], plain["train"], plain["data"]
     parts = [
         model["style"],
@@ -212,21 +211,6 @@ def cell_label(config: RunConfig, data_digest: str) -> str:
             if key not in named and value != defaults[section][key]
         ]
     return " ".join(parts)
-
-
-@cache
-def _defaults(optimizer: str) -> dict[str, Any]:
-    from omegaconf import OmegaConf
-
-    conf = resource_dir("conf")
-    main = OmegaConf.load(conf / "config.yaml")
-    sections = {
-        "model": main.model,
-        "train": main.train,
-        "optimizer": OmegaConf.load(conf / "optimizer" / f"{optimizer}.yaml"),
-        "data": OmegaConf.load(conf / "data" / "mnist.yaml"),
-    }
-    return {name: OmegaConf.to_container(section) for name, section in sections.items()}
 
 
 def _sha256_json(value: object) -> str:

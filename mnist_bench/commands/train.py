@@ -4,12 +4,12 @@ import os
 import re
 import signal
 import sys
-import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mnist_bench.config.compose import HydraTask, load_config, register, resource_dir
 from mnist_bench.config.explain import explain
+from mnist_bench.config.keys import group_table, key_table
 from mnist_bench.config.record import recordable_overrides
 from mnist_bench.config.schema import RunConfig
 from mnist_bench.errors import ExitCode, Refusal
@@ -56,22 +56,7 @@ Groups (GROUP=NAME):
 {groups}
 
 Keys (KEY=VALUE), defaults in brackets:
-  model.style          sequential_add, sequential_list, functional, subclass [sequential_list]
-  model.hidden_units   widths of the hidden layers, e.g. 'model.hidden_units=[784,64]' [[128]]
-  model.activation     any that Keras names [relu]
-  optimizer.*          Keras's own settings, e.g. optimizer.learning_rate [Keras's defaults]
-  train.batch_size     [32]          train.epochs  [5]
-  train.engine         compiled, fit, fit_tuned [compiled]
-  data.path            an .npz file or a folder of IDX files instead of the packaged MNIST
-  data.validation      holdout, train_tail, test, none [holdout]
-  data.divisor         pixels are divided by it [255]
-  data.train_limit     train on the first n rows only
-  tracking.uri         MLflow store [$MLFLOW_TRACKING_URI, or sqlite:///mlflow.db]
-  tracking.experiment  [mnist_bench]
-  seed                 [0]
-  sweep.resume         auto: finished runs are not run again; failed; off: all again [auto]
-  sweep.exclude        partial configurations to leave out [[]]
-  sweep.on_error       continue, stop [continue]    sweep.max_failures, sweep.max_retries
+{keys}
 
 Examples:
   python -m mnist_bench optimizer=sgd optimizer.learning_rate=0.1 train.epochs=10
@@ -86,7 +71,7 @@ More: COMMAND --help, --cfg job (the configuration, not run), --hydra-help (Hydr
 def train_or_sweep(arguments: Sequence[str]) -> int:
     """Runs the command and returns its exit code."""
     if {"-h", "--help"} & set(arguments):
-        print(_help())
+        print(HELP.format(groups=group_table(), keys=key_table()))
         return ExitCode.done
     signal.signal(signal.SIGTERM, _terminate)
     # A flag that Hydra's own parser would refuse.
@@ -198,23 +183,3 @@ def _refuse_hostile(arguments: Sequence[str]) -> None:
         ]
     if problems:
         raise Refusal(*problems)
-
-
-def _help() -> str:
-    groups = {
-        "optimizer": resource_dir("conf") / "optimizer",
-        "data": resource_dir("conf") / "data",
-        "grid": resource_dir("conf") / "grid",
-        "+experiment": resource_dir("experiments"),
-    }
-    width = max(map(len, groups)) + 2
-    lines = [
-        textwrap.fill(
-            ", ".join(sorted(path.stem for path in folder.glob("*.yaml"))),
-            width=100,
-            initial_indent=f"  {group:<{width}}",
-            subsequent_indent=" " * (width + 2),
-        )
-        for group, folder in groups.items()
-    ]
-    return HELP.format(groups="\n".join(lines))

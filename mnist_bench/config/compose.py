@@ -1,13 +1,15 @@
 """From what Hydra composes to checked dataclasses, and where the values of `conf/` lie."""
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mnist_bench.config.explain import explain, keys_of, no_such_key
-from mnist_bench.config.rules import root_problems
+from mnist_bench.config.rules import broken_rules
 from mnist_bench.config.schema import OPTIMIZERS, SECTIONS, RunConfig
 from mnist_bench.errors import Refusal
 
@@ -57,7 +59,7 @@ def load_config(config: DictConfig) -> RunConfig:
         if name not in missing and config[name] is not None:
             problems += _section_problems(name, config[name])
     if not missing:
-        problems += [problem for problem in root_problems(config.seed, config.study) if problem]
+        problems += broken_rules(RunConfig, config)
     if problems:
         raise Refusal(*problems)
     loaded = OmegaConf.to_object(config)
@@ -88,6 +90,22 @@ def resource_dir(name: str) -> Path:
     package = Path(__file__).resolve().parent.parent
     inside = package / name
     return inside if inside.is_dir() else package.parent / name
+
+
+@cache
+def default_values(optimizer: str) -> dict[str, Any]:
+    """Returns what `conf/` sets with this optimizer and the packaged data, by section."""
+    return {
+        **_values_in("config"),
+        "optimizer": _values_in(f"optimizer/{optimizer}"),
+        "data": _values_in("data/mnist"),
+    }
+
+
+@cache
+def _values_in(file: str) -> dict[str, Any]:
+    values: Any = OmegaConf.to_container(OmegaConf.load(resource_dir("conf") / f"{file}.yaml"))
+    return dict(values)
 
 
 def register() -> None:

@@ -1,62 +1,105 @@
-"""The rules that settings are checked by."""
+"""The rules of settings: declared on the fields of the schema, and checked here."""
 
 import math
-import re
-from urllib.parse import urlsplit
+import shlex
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
 
 from mnist_bench.errors import Refusal
 from mnist_bench.text import quoted
 
 
-def root_problems(seed: int, study: str | None) -> list[str | None]:
-    """Returns what is wrong with the settings that stand in no section."""
-    return [
-        whole("seed", seed, 0, 2**32 - 1, 0),
-        problem(
-            study is None or re.fullmatch(r"[A-Za-z0-9_-]{1,64}", study) is not None,
-            "study",
-            "must be 1 to 64 letters, digits, _ or -",
-            study,
-            "e.g. study=my_study",
-        ),
-    ]
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a value has to be.
+
+    Attributes:
+        words: They follow the key in a refusal.
+        allows: Whether a value is so; written so that NaN, which compares false, fails.
+        advice: What to do instead; empty for an example of the field.
+        is_on_items: Whether it is about each item of a list.
+    """
+
+    words: str
+    allows: Callable[[Any], bool]
+    advice: str = ""
+    is_on_items: bool = False
 
 
-def refuse(*problems: str | None) -> None:
-    """Refuses settings, if there is a problem among what is given."""
-    found = [problem for problem in problems if problem is not None]
-    if found:
-        raise Refusal(*found)
+POSITIVE = Rule("must be a finite number above 0", lambda value: 0 < value < math.inf)
+SHARE = Rule("must be at least 0 and below 1", lambda value: 0 <= value < 1)
 
 
-def problem(ok: bool, key: str, rule: str, value: object, advice: str) -> str | None:
-    """Returns a line that says what is wrong; None if all is well."""
-    return None if ok else f"{key} {rule}, got {quoted(value)}; {advice}"
-
-
-def whole(key: str, value: int, low: int, high: int, example: int) -> str | None:
-    """Returns what is wrong with a whole number."""
-    rule = f"must be a whole number from {low} to {high}"
-    return problem(low <= value <= high, key, rule, value, f"e.g. {key}={example}")
-
-
-def positive(key: str, value: float) -> str | None:
-    """Returns what is wrong with a number that must be above 0."""
-    # Written so that NaN, which compares false with everything, fails.
-    return problem(
-        0 < value < math.inf, key, "must be a finite number above 0", value, f"e.g. {key}=0.001"
+def whole(low: int, high: int) -> Rule:
+    """Returns the rule of a whole number."""
+    return Rule(
+        f"must be a whole number from {low} to {high}",
+        lambda value: isinstance(value, int) and low <= value <= high,
     )
 
 
-def share(key: str, value: float) -> str | None:
-    """Returns what is wrong with a number that must be in [0, 1)."""
-    return problem(0 <= value < 1, key, "must be at least 0 and below 1", value, f"e.g. {key}=0.9")
+def printable(most: int, advice: str = "") -> Rule:
+    """Returns the rule of a text that is not blank and has at most so many characters."""
+    return Rule(
+        f"must be 1 to {most} printable characters",
+        lambda text: 0 < len(text.strip()) <= most and text.isprintable(),
+        advice,
+    )
 
 
-def is_splittable(uri: str) -> bool:
-    """Returns whether a URI can be taken apart."""
-    try:
-        urlsplit(uri)
-    except ValueError:
-        return False
-    return True
+def setting(about: str, *rules: Rule, example: object = None) -> dict[str, Any]:
+    """Returns the metadata of a field.
+
+    Args:
+        about: What it is, for the table of keys.
+        *rules: What a value has to be besides of its type. None, where the type has it, passes.
+        example: A value, as it is typed.
+    """
+    return {"about": about, "rules": rules, "example": example}
+
+
+def example_of(key: str, metadata: Any) -> str:
+    """Returns how an example of a setting is typed."""
+    return shlex.quote(f"{key}={metadata['example']}")
+
+
+def problem(key: str, rule: str, value: object, advice: str) -> str:
+    """Returns a line that says what is wrong."""
+    return f"{key} {rule}, got {quoted(value)}; {advice}"
+
+
+@dataclass(slots=True, kw_only=True)
+class Section:
+    """Settings that are checked when they are made.
+
+    Attributes:
+        prefix: What stands before its keys.
+    """
+
+    prefix: ClassVar[str] = ""
+
+    def __post_init__(self) -> None:
+        problems = [*broken_rules(type(self), self), *self.conflicts()]
+        if problems:
+            raise Refusal(*problems)
+
+    def conflicts(self) -> Iterator[str]:
+        """Gives what is wrong with several settings at once."""
+        return iter(())
+
+
+def broken_rules(schema: type[Section], values: object) -> Iterator[str]:
+    """Gives what is wrong with single settings.
+
+    Args:
+        schema: Whose rules.
+        values: Has an attribute for each field of it.
+    """
+    for field in fields(schema):
+        key, value = f"{schema.prefix}{field.name}", getattr(values, field.name)
+        for rule in field.metadata.get("rules", ()) if value is not None else ():
+            for part in value if rule.is_on_items else [value]:
+                if not rule.allows(part):
+                    advice = rule.advice or f"e.g. {example_of(key, field.metadata)}"
+                    yield problem(key, rule.words, part, advice)

@@ -4,25 +4,23 @@ Neither Hydra nor TensorFlow is loaded, so that what is wrong is refused before 
 """
 
 import math
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, make_dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 from mnist_bench.config.rules import (
-    is_splittable,
-    positive,
+    POSITIVE,
+    SHARE,
+    Rule,
+    Section,
+    printable,
     problem,
-    refuse,
-    root_problems,
-    share,
+    setting,
     whole,
 )
-
-MAX_HIDDEN_LAYERS = 64
-MAX_HIDDEN_UNITS = 65_536
-MAX_BATCH_SIZE = 1_000_000
-MAX_EPOCHS = 100_000
-MAX_TRAIN_ROWS = 100_000_000
 
 
 class Style(Enum):
@@ -65,12 +63,27 @@ class Activation(Enum):
 
 
 class OptimizerName(Enum):
-    """Keras's optimizers that have a file in `conf/optimizer/`."""
+    """Keras's optimizers, one a line: its class there, and the settings that not all of them have.
 
-    adam = "adam"
-    adamw = "adamw"
-    rmsprop = "rmsprop"
-    sgd = "sgd"
+    To add one, add a line here and a file to `conf/optimizer/`. A setting that is new as well is
+    declared in `OwnSettings`.
+    """
+
+    adam = "Adam", "beta_1", "beta_2", "epsilon", "amsgrad"
+    adamw = "AdamW", "beta_1", "beta_2", "epsilon", "amsgrad"
+    rmsprop = "RMSprop", "rho", "momentum", "epsilon", "centered"
+    sgd = "SGD", "momentum", "nesterov"
+
+    _value_: str
+    keras_class: str
+    own_settings: tuple[str, ...]
+
+    def __new__(cls, keras_class: str, *own_settings: str) -> "OptimizerName":
+        """Makes a member whose value is its name, as in the other enums."""
+        member = object.__new__(cls)
+        member._value_ = keras_class.lower()
+        member.keras_class, member.own_settings = keras_class, own_settings
+        return member
 
 
 class EngineName(Enum):
@@ -118,294 +131,217 @@ OnError = Enum("OnError", {"continue": "continue", "stop": "stop"})
 
 
 @dataclass(slots=True, kw_only=True)
-class ModelConfig:
+class ModelConfig(Section):
     """A dense network: flatten, hidden layers, ten softmax outputs."""
 
-    style: Style
-    hidden_units: list[int]
-    activation: Activation
+    prefix: ClassVar[str] = "model."
 
-    def __post_init__(self) -> None:
-        widths = self.hidden_units
-        refuse(
-            problem(
-                1 <= len(widths) <= MAX_HIDDEN_LAYERS,
-                "model.hidden_units",
-                f"must list 1 to {MAX_HIDDEN_LAYERS} widths",
-                widths,
-                "e.g. 'model.hidden_units=[128]'",
+    style: Style = field(metadata=setting("one network, four ways to write it"))
+    hidden_units: list[int] = field(
+        metadata=setting(
+            "widths of the hidden layers",
+            Rule("must list 1 to 64 widths", lambda widths: 1 <= len(widths) <= 64),
+            # OmegaConf lets a list into a list of numbers.
+            Rule(
+                "must hold whole numbers from 1 to 65536", whole(1, 65_536).allows, is_on_items=True
             ),
-            *(
-                problem(
-                    # OmegaConf lets a list into a list of numbers.
-                    isinstance(width, int) and 1 <= width <= MAX_HIDDEN_UNITS,
-                    "model.hidden_units",
-                    f"must hold whole numbers from 1 to {MAX_HIDDEN_UNITS}",
-                    width,
-                    "e.g. 'model.hidden_units=[128]'",
-                )
-                for width in widths
-            ),
+            example="[128]",
         )
+    )
+    activation: Activation = field(metadata=setting("of the hidden layers"))
 
 
 @dataclass(slots=True, kw_only=True)
-class OptimizerConfig:
+class OptimizerConfig(Section):
     """What all optimizers share; names and defaults are Keras's own."""
 
+    prefix: ClassVar[str] = "optimizer."
+
     name: OptimizerName
-    learning_rate: float
-    weight_decay: float | None
-    clipnorm: float | None
-    clipvalue: float | None
-    global_clipnorm: float | None
+    learning_rate: float = field(metadata=setting("size of a step", POSITIVE, example=0.001))
+    weight_decay: float | None = field(
+        metadata=setting(
+            "how much weights are drawn to 0",
+            Rule("must be null or a finite number of at least 0", lambda x: 0 <= x < math.inf),
+            example=0.004,
+        )
+    )
+    clipnorm: float | None = field(
+        metadata=setting("most that the norm of a layer's gradient may be", POSITIVE, example=0.001)
+    )
+    clipvalue: float | None = field(
+        metadata=setting("most that a number in a gradient may be", POSITIVE, example=0.001)
+    )
+    global_clipnorm: float | None = field(
+        metadata=setting("most that the norm of all gradients may be", POSITIVE, example=0.001)
+    )
 
-    def __post_init__(self) -> None:
-        refuse(*self._problems())
-
-    def _problems(self) -> list[str | None]:
-        clips = ["clipnorm", "clipvalue", "global_clipnorm"]
-        chosen = [name for name in clips if getattr(self, name) is not None]
-        own_name = OPTIMIZERS.get(type(self))
-        return [
-            problem(
-                own_name in (None, self.name),
+    def conflicts(self) -> Iterator[str]:
+        """Gives a name of another group, more than one clip, and a decay that is missing."""
+        group = OPTIMIZERS.get(type(self), self.name)
+        if group is not self.name:
+            yield problem(
                 "optimizer.name",
-                f"is {own_name.value if own_name else None} in this group",
+                f"is {group.value} in this group",
                 self.name.value,
                 f"choose the group instead: optimizer={self.name.value}",
-            ),
-            positive("optimizer.learning_rate", self.learning_rate),
-            problem(
-                len(chosen) <= 1,
-                "optimizer",
-                f"takes at most one of {', '.join(clips)}",
-                chosen,
-                "set the others to null",
-            ),
-            *(positive(f"optimizer.{clip}", getattr(self, clip)) for clip in chosen),
-            None
-            if self.weight_decay is None
-            else problem(
-                0 <= self.weight_decay < math.inf,
-                "optimizer.weight_decay",
-                "must be null or a finite number of at least 0",
-                self.weight_decay,
-                "e.g. optimizer.weight_decay=0.004",
-            ),
-        ]
+            )
+        clips = ["clipnorm", "clipvalue", "global_clipnorm"]
+        chosen = [name for name in clips if getattr(self, name) is not None]
+        if len(chosen) > 1:
+            rule = f"takes at most one of {', '.join(clips)}"
+            yield problem("optimizer", rule, chosen, "set the others to null")
+        if group is OptimizerName.adamw and self.weight_decay is None:
+            rule = "must be a number for adamw"
+            yield problem("optimizer.weight_decay", rule, None, "use optimizer=adam for no decay")
 
 
 @dataclass(slots=True, kw_only=True)
-class AdamConfig(OptimizerConfig):
-    """`keras.optimizers.Adam`."""
+class OwnSettings:
+    """What some optimizers have besides; `OptimizerName` says which."""
 
-    beta_1: float
-    beta_2: float
-    epsilon: float
-    amsgrad: bool
-
-    def _problems(self) -> list[str | None]:
-        return [
-            *OptimizerConfig._problems(self),
-            share("optimizer.beta_1", self.beta_1),
-            share("optimizer.beta_2", self.beta_2),
-            positive("optimizer.epsilon", self.epsilon),
-        ]
+    beta_1: float = field(metadata=setting("decay of the mean gradient", SHARE, example=0.9))
+    beta_2: float = field(metadata=setting("decay of the mean square", SHARE, example=0.9))
+    rho: float = field(metadata=setting("decay of the mean square", SHARE, example=0.9))
+    momentum: float = field(metadata=setting("share of a step in the next", SHARE, example=0.9))
+    epsilon: float = field(metadata=setting("keeps divisors above 0", POSITIVE, example=0.001))
+    amsgrad: bool = field(metadata=setting("divide by the largest mean square so far"))
+    centered: bool = field(metadata=setting("divide by the variance, not the mean square"))
+    nesterov: bool = field(metadata=setting("Nesterov's momentum"))
 
 
-@dataclass(slots=True, kw_only=True)
-class AdamWConfig(AdamConfig):
-    """`keras.optimizers.AdamW`: Adam with decoupled weight decay, which it requires."""
+def _optimizer_schema(name: OptimizerName) -> type[OptimizerConfig]:
+    own = {item.name: item for item in fields(OwnSettings)}
+    return make_dataclass(
+        f"{name.keras_class}Config",
+        [(key, own[key].type, field(metadata=own[key].metadata)) for key in name.own_settings],
+        bases=(OptimizerConfig,),
+        namespace={"__doc__": f"`keras.optimizers.{name.keras_class}`.", "__module__": __name__},
+        slots=True,
+        kw_only=True,
+    )
 
-    def _problems(self) -> list[str | None]:
-        return [
-            *AdamConfig._problems(self),
-            problem(
-                self.weight_decay is not None,
-                "optimizer.weight_decay",
-                "must be a number for adamw",
-                self.weight_decay,
-                "use optimizer=adam for no decay",
-            ),
-        ]
+
+OPTIMIZERS = {_optimizer_schema(name): name for name in OptimizerName}
+
+# So that a process which is sent one finds it by its name.
+globals().update({schema.__name__: schema for schema in OPTIMIZERS})
 
 
 @dataclass(slots=True, kw_only=True)
-class RMSpropConfig(OptimizerConfig):
-    """`keras.optimizers.RMSprop`."""
-
-    rho: float
-    momentum: float
-    epsilon: float
-    centered: bool
-
-    def _problems(self) -> list[str | None]:
-        return [
-            *OptimizerConfig._problems(self),
-            share("optimizer.rho", self.rho),
-            share("optimizer.momentum", self.momentum),
-            positive("optimizer.epsilon", self.epsilon),
-        ]
-
-
-@dataclass(slots=True, kw_only=True)
-class SGDConfig(OptimizerConfig):
-    """`keras.optimizers.SGD`."""
-
-    momentum: float
-    nesterov: bool
-
-    def _problems(self) -> list[str | None]:
-        return [*OptimizerConfig._problems(self), share("optimizer.momentum", self.momentum)]
-
-
-OPTIMIZERS: dict[type[OptimizerConfig], OptimizerName] = {
-    AdamConfig: OptimizerName.adam,
-    AdamWConfig: OptimizerName.adamw,
-    RMSpropConfig: OptimizerName.rmsprop,
-    SGDConfig: OptimizerName.sgd,
-}
-
-
-@dataclass(slots=True, kw_only=True)
-class TrainConfig:
+class TrainConfig(Section):
     """How long, in what steps, and by which engine a model is trained."""
 
-    batch_size: int
-    epochs: int
-    engine: EngineName
+    prefix: ClassVar[str] = "train."
 
-    def __post_init__(self) -> None:
-        refuse(
-            whole("train.batch_size", self.batch_size, 1, MAX_BATCH_SIZE, 32),
-            whole("train.epochs", self.epochs, 1, MAX_EPOCHS, 5),
-        )
+    batch_size: int = field(metadata=setting("images a step", whole(1, 1_000_000), example=32))
+    epochs: int = field(metadata=setting("rounds through all rows", whole(1, 100_000), example=5))
+    engine: EngineName = field(
+        metadata=setting("how an epoch is executed; compiled is one XLA program")
+    )
+
+
+_FILES = "give an .npz file or a folder of IDX files"
 
 
 @dataclass(slots=True, kw_only=True)
-class DataConfig:
+class DataConfig(Section):
     """Which images, how they are scaled, and which rows are held out."""
 
+    prefix: ClassVar[str] = "data."
+
     name: DataName
-    path: str | None
-    divisor: float
-    validation: Validation
-    train_limit: int | None
+    path: str | None = field(
+        metadata=setting(
+            "an .npz file or a folder of IDX files instead of the packaged MNIST",
+            printable(4_096, _FILES),
+        )
+    )
+    divisor: float = field(
+        metadata=setting(
+            "pixels are divided by it",
+            # Beyond these, float32 images would be all zero or infinite.
+            Rule("must be a number from 0.000001 to 1000000", lambda x: 1e-6 <= x <= 1e6),
+            example=255,
+        )
+    )
+    validation: Validation = field(
+        metadata=setting("rows of val_loss; holdout is the last 10,000, not trained on")
+    )
+    train_limit: int | None = field(
+        metadata=setting("train on the first n rows only", whole(1, 100_000_000), example=10_000)
+    )
 
     def __post_init__(self) -> None:
         # A file of the user's is not the packaged MNIST, whatever it holds; a copy of Fashion-MNIST
         # may keep its name, since its name promises no digest.
         if self.path is not None and self.name is DataName.mnist:
             self.name = DataName.custom
-        refuse(
-            problem(
-                self.path is not None or self.name is not DataName.custom,
-                "data.path",
-                "must be set for data.name=custom",
-                self.path,
-                "give an .npz file or a folder of IDX files",
-            ),
-            problem(
-                self.path is None or (0 < len(self.path) <= 4_096 and self.path.isprintable()),
-                "data.path",
-                "must be 1 to 4096 printable characters",
-                self.path,
-                "give an .npz file or a folder of IDX files",
-            ),
-            # Beyond these, float32 images would be all zero or infinite.
-            problem(
-                1e-6 <= self.divisor <= 1e6,
-                "data.divisor",
-                "must be a number from 0.000001 to 1000000",
-                self.divisor,
-                "e.g. data.divisor=255",
-            ),
-            None
-            if self.train_limit is None
-            else whole("data.train_limit", self.train_limit, 1, MAX_TRAIN_ROWS, 10_000),
-        )
+        Section.__post_init__(self)
+
+    def conflicts(self) -> Iterator[str]:
+        """Gives custom data without a path."""
+        if self.path is None and self.name is DataName.custom:
+            yield problem("data.path", "must be set for data.name=custom", None, _FILES)
+
+
+def _is_splittable(uri: str) -> bool:
+    try:
+        urlsplit(uri)
+    except ValueError:
+        return False
+    return True
 
 
 @dataclass(slots=True, kw_only=True)
-class TrackingConfig:
-    """Where MLflow keeps the runs.
+class TrackingConfig(Section):
+    """Where MLflow keeps the runs."""
 
-    Attributes:
-        uri: MLflow tracking URI; None means the environment variable `MLFLOW_TRACKING_URI`, or else
-            `sqlite:///mlflow.db` in the current folder.
-        log_model: None logs the model of a single run and not those of a sweep.
-    """
+    prefix: ClassVar[str] = "tracking."
 
-    uri: str | None
-    experiment: str
-    log_model: bool | None
-
-    def __post_init__(self) -> None:
-        refuse(
-            problem(
-                self.uri is None or (0 < len(self.uri) <= 2_000 and self.uri.isprintable()),
-                "tracking.uri",
-                "must be 1 to 2000 printable characters",
-                self.uri,
-                "e.g. tracking.uri=sqlite:///mlflow.db",
-            ),
-            problem(
-                self.uri is None or is_splittable(self.uri),
-                "tracking.uri",
-                "must be a URI",
-                self.uri,
-                "e.g. tracking.uri=http://127.0.0.1:5000",
-            ),
-            problem(
-                0 < len(self.experiment.strip()) <= 250 and self.experiment.isprintable(),
-                "tracking.experiment",
-                "must be 1 to 250 printable characters",
-                self.experiment,
-                "e.g. tracking.experiment=mnist_bench",
-            ),
+    uri: str | None = field(
+        metadata=setting(
+            "MLflow store, for null $MLFLOW_TRACKING_URI or sqlite:///mlflow.db",
+            printable(2_000),
+            Rule("must be a URI", _is_splittable, "e.g. tracking.uri=http://127.0.0.1:5000"),
+            example="sqlite:///mlflow.db",
         )
+    )
+    experiment: str = field(
+        metadata=setting("MLflow's experiment", printable(250), example="mnist_bench")
+    )
+    log_model: bool | None = field(
+        metadata=setting("keep the model; null keeps that of a single run, but none in a sweep")
+    )
 
 
 @dataclass(slots=True, kw_only=True)
-class SweepConfig:
-    """How a sweep goes about its runs; nothing here changes what a run is.
+class SweepConfig(Section):
+    """How a sweep goes about its runs; nothing here changes what a run is."""
 
-    Attributes:
-        resume: Which runs are trained.
-        match: What must agree for a finished run to be taken instead.
-        on_error: What to do after a failure.
-        max_failures: Stop after so many failed runs; None never does.
-        max_retries: How often a failed run is tried again at once.
-        exclude: Partial configurations, by dotted key; a run that has all of one is left out.
-        dry_run: Print the plan and train nothing.
-    """
+    prefix: ClassVar[str] = "sweep."
 
-    resume: Resume
-    match: MatchOn
-    on_error: OnError
-    max_failures: int | None
-    max_retries: int
-    exclude: list[dict[str, Any]]
-    dry_run: bool
-
-    def __post_init__(self) -> None:
-        refuse(
-            None
-            if self.max_failures is None
-            else whole("sweep.max_failures", self.max_failures, 1, 1_000_000, 3),
-            whole("sweep.max_retries", self.max_retries, 0, 100, 1),
-            *(
-                problem(
-                    bool(partial),
-                    "sweep.exclude",
-                    "must list partial configurations",
-                    partial,
-                    "e.g. 'sweep.exclude=[{model.style:subclass,train.batch_size:32}]'",
-                )
-                for partial in self.exclude
-            ),
+    resume: Resume = field(
+        metadata=setting("which runs are trained; auto leaves out what is finished, off nothing")
+    )
+    match: MatchOn = field(
+        metadata=setting("what a finished run must share; with code, versions may differ")
+    )
+    on_error: OnError = field(metadata=setting("what to do after a run failed"))
+    max_failures: int | None = field(
+        metadata=setting("stop after so many failed runs", whole(1, 1_000_000), example=3)
+    )
+    max_retries: int = field(
+        metadata=setting("how often a failed run is tried again at once", whole(0, 100), example=1)
+    )
+    exclude: list[dict[str, Any]] = field(
+        metadata=setting(
+            "partial configurations; a run that has all of one is left out",
+            Rule("must list partial configurations", bool, is_on_items=True),
+            example="[{model.style:subclass,train.batch_size:32}]",
         )
+    )
+    dry_run: bool = field(metadata=setting("print the plan and train nothing"))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -428,7 +364,7 @@ class PublishedConfig:
 
 
 @dataclass(slots=True, kw_only=True)
-class RunConfig:
+class RunConfig(Section):
     """Everything that one run reads."""
 
     model: ModelConfig
@@ -437,12 +373,20 @@ class RunConfig:
     data: DataConfig
     tracking: TrackingConfig
     sweep: SweepConfig
-    seed: int
-    study: str | None
+    seed: int = field(
+        metadata=setting("everything random starts from it", whole(0, 2**32 - 1), example=0)
+    )
+    study: str | None = field(
+        metadata=setting(
+            "name of the study that the runs belong to",
+            Rule(
+                "must be 1 to 64 letters, digits, _ or -",
+                lambda text: re.fullmatch("[A-Za-z0-9_-]{1,64}", text) is not None,
+            ),
+            example="my_study",
+        )
+    )
     published: PublishedConfig | None
-
-    def __post_init__(self) -> None:
-        refuse(*root_problems(self.seed, self.study))
 
 
 SECTIONS = ("model", "optimizer", "train", "data", "tracking", "sweep", "published")

@@ -14,6 +14,7 @@ import pytest
 import mnist_bench
 from mnist_bench.config.compose import load_config, resource_dir
 from mnist_bench.config.record import recordable_overrides
+from mnist_bench.config.schema import OptimizerName
 from tests.composed import compose, plan
 from tests.programs import Answer, ask
 
@@ -21,7 +22,7 @@ LONG = "x" * 10_000
 HOME = "/home/marker-4711"
 STYLES = "one of sequential_add, sequential_list, functional, subclass"
 Answers = dict[tuple[str, ...], Answer]
-OPTIMIZERS = "Available options in 'optimizer': adam adamw rmsprop sgd"
+OPTIMIZERS = f"Available options in 'optimizer': {' '.join(sorted(OptimizerName.__members__))}"
 
 
 def run(arguments: Sequence[str], folder: Path) -> "subprocess.CompletedProcess[str]":

@@ -451,6 +451,7 @@ def test_each_key_has_a_value_and_each_value_a_type() -> None:
 ASK_KERAS = """
 import inspect, json
 import keras, numpy as np
+from mnist_bench.config.schema import OptimizerName
 signatures = {
     name: {
         key: parameter.default
@@ -458,10 +459,7 @@ signatures = {
         if key not in ("self", "kwargs")
     }
     for name, kind in (
-        ("adam", keras.optimizers.Adam),
-        ("adamw", keras.optimizers.AdamW),
-        ("rmsprop", keras.optimizers.RMSprop),
-        ("sgd", keras.optimizers.SGD),
+        (member.value, getattr(keras.optimizers, member.keras_class)) for member in OptimizerName
     )
 }
 values = np.array([[-3.0, -0.2, 0.4, 2.0]], np.float32)
