@@ -32,7 +32,7 @@ HOUSE = """
     environment            psutil
     config                 hydra omegaconf
     train                  keras numpy tensorflow
-    identity               omegaconf             # reads the defaults, to leave them out of a name
+    identity
     store                  filelock mlflow numpy sqlalchemy
     run/artifacts          numpy yaml
     run/figures            matplotlib numpy
