@@ -9,7 +9,6 @@ from typing import Any
 
 from mnist_bench.config.compose import default_values, resource_dir
 from mnist_bench.config.record import flatten
-from mnist_bench.config.rules import example_of
 from mnist_bench.config.schema import OPTIMIZERS, RunConfig
 
 
@@ -38,7 +37,7 @@ def all_keys() -> list[KeyEntry]:
         if isinstance(item.type, EnumType):
             about = f"{', '.join(item.type.__members__)}: {about}"
         if isinstance(first, list):
-            about += f", e.g. {example_of(key, item.metadata)}"
+            about += f", e.g. {item.metadata['rules'][0].typed(key)}"
         if len(having) < len(values):
             about += f" ({', '.join(having)})"
         default = [_typed(first)]

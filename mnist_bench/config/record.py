@@ -36,10 +36,10 @@ def as_plain(config: RunConfig) -> dict[str, Any]:
     not where somebody's home is.
     """
     plain: dict[str, Any] = _plain(asdict(config))
-    if config.data.path is not None:
-        plain["data"]["path"] = Path(config.data.path).name
-    if config.tracking.uri is not None:
-        plain["tracking"]["uri"] = without_location(config.tracking.uri)
+    for key, without_folder in PLACES.items():
+        section, name = key.split(".")
+        if plain[section][name] is not None:
+            plain[section][name] = without_folder(plain[section][name])
     del plain["sweep"]
     return plain
 
@@ -50,6 +50,10 @@ def without_location(uri: str) -> str:
     # In any other scheme a path may be somebody's home, or what follows a mistyped password.
     name = Path(parts.path).name if parts.scheme == "sqlite" and not parts.netloc else ""
     return f"{parts.scheme or 'file'}:{name}"
+
+
+PLACES = {"data.path": lambda path: Path(path).name, "tracking.uri": without_location}
+"""The settings that say where something lies -> what of them may be recorded."""
 
 
 def flatten(plain: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -79,10 +83,7 @@ def recordable_overrides(overrides: Iterable[str]) -> list[str]:
     kept = []
     for override in overrides:
         key, _, value = override.partition("=")
-        name = key.lstrip("+")
-        if name == "data.path":
-            value = Path(value.strip("'\"")).name
-        elif name == "tracking.uri":
-            value = without_location(value.strip("'\""))
+        if without_folder := PLACES.get(key.lstrip("+")):
+            value = without_folder(value.strip("'\""))
         kept.append(f"{key}={value}")
     return kept

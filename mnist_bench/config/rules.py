@@ -3,7 +3,7 @@
 import math
 import shlex
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 from mnist_bench.errors import Refusal
@@ -17,51 +17,53 @@ class Rule:
     Attributes:
         words: They follow the key in a refusal.
         allows: Whether a value is so; written so that NaN, which compares false, fails.
-        advice: What to do instead; empty for an example of the field.
+        example: A value, as it is typed.
+        advice: What to do, where an example says too little.
         is_on_items: Whether it is about each item of a list.
     """
 
     words: str
     allows: Callable[[Any], bool]
+    example: object
     advice: str = ""
     is_on_items: bool = False
 
+    def typed(self, key: str) -> str:
+        """Returns the example as it is typed in a shell."""
+        return shlex.quote(f"{key}={self.example}")
 
-POSITIVE = Rule("must be a finite number above 0", lambda value: 0 < value < math.inf)
-SHARE = Rule("must be at least 0 and below 1", lambda value: 0 <= value < 1)
+
+POSITIVE = Rule("must be a finite number above 0", lambda value: 0 < value < math.inf, 0.001)
+SHARE = Rule("must be at least 0 and below 1", lambda value: 0 <= value < 1, 0.9)
 
 
-def whole(low: int, high: int) -> Rule:
+def whole(low: int, high: int, example: int) -> Rule:
     """Returns the rule of a whole number."""
     return Rule(
         f"must be a whole number from {low} to {high}",
         lambda value: isinstance(value, int) and low <= value <= high,
+        example,
     )
 
 
-def printable(most: int, advice: str = "") -> Rule:
+def printable(most: int, example: str, advice: str = "") -> Rule:
     """Returns the rule of a text that is not blank and has at most so many characters."""
     return Rule(
         f"must be 1 to {most} printable characters",
         lambda text: 0 < len(text.strip()) <= most and text.isprintable(),
+        example,
         advice,
     )
 
 
-def setting(about: str, *rules: Rule, example: object = None) -> dict[str, Any]:
-    """Returns the metadata of a field.
+def setting(about: str, *rules: Rule) -> Any:
+    """Returns a field of a schema.
 
     Args:
         about: What it is, for the table of keys.
         *rules: What a value has to be besides of its type. None, where the type has it, passes.
-        example: A value, as it is typed.
     """
-    return {"about": about, "rules": rules, "example": example}
-
-
-def example_of(key: str, metadata: Any) -> str:
-    """Returns how an example of a setting is typed."""
-    return shlex.quote(f"{key}={metadata['example']}")
+    return field(metadata={"about": about, "rules": rules})
 
 
 def problem(key: str, rule: str, value: object, advice: str) -> str:
@@ -96,10 +98,10 @@ def broken_rules(schema: type[Section], values: object) -> Iterator[str]:
         schema: Whose rules.
         values: Has an attribute for each field of it.
     """
-    for field in fields(schema):
-        key, value = f"{schema.prefix}{field.name}", getattr(values, field.name)
-        for rule in field.metadata.get("rules", ()) if value is not None else ():
+    for item in fields(schema):
+        key, value = f"{schema.prefix}{item.name}", getattr(values, item.name)
+        for rule in item.metadata.get("rules", ()) if value is not None else ():
             for part in value if rule.is_on_items else [value]:
                 if not rule.allows(part):
-                    advice = rule.advice or f"e.g. {example_of(key, field.metadata)}"
+                    advice = rule.advice or f"e.g. {rule.typed(key)}"
                     yield problem(key, rule.words, part, advice)

@@ -136,19 +136,19 @@ class ModelConfig(Section):
 
     prefix: ClassVar[str] = "model."
 
-    style: Style = field(metadata=setting("one network, four ways to write it"))
-    hidden_units: list[int] = field(
-        metadata=setting(
-            "widths of the hidden layers",
-            Rule("must list 1 to 64 widths", lambda widths: 1 <= len(widths) <= 64),
+    style: Style = setting("one network, four ways to write it")
+    hidden_units: list[int] = setting(
+        "widths of the hidden layers",
+        Rule("must list 1 to 64 widths", lambda widths: 1 <= len(widths) <= 64, "[128]"),
+        Rule(
+            "must hold whole numbers from 1 to 65536",
             # OmegaConf lets a list into a list of numbers.
-            Rule(
-                "must hold whole numbers from 1 to 65536", whole(1, 65_536).allows, is_on_items=True
-            ),
-            example="[128]",
-        )
+            lambda width: isinstance(width, int) and 1 <= width <= 65_536,
+            "[128]",
+            is_on_items=True,
+        ),
     )
-    activation: Activation = field(metadata=setting("of the hidden layers"))
+    activation: Activation = setting("of the hidden layers")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -158,23 +158,14 @@ class OptimizerConfig(Section):
     prefix: ClassVar[str] = "optimizer."
 
     name: OptimizerName
-    learning_rate: float = field(metadata=setting("size of a step", POSITIVE, example=0.001))
-    weight_decay: float | None = field(
-        metadata=setting(
-            "how much weights are drawn to 0",
-            Rule("must be null or a finite number of at least 0", lambda x: 0 <= x < math.inf),
-            example=0.004,
-        )
+    learning_rate: float = setting("size of a step", POSITIVE)
+    weight_decay: float | None = setting(
+        "how much weights are drawn to 0",
+        Rule("must be null or a finite number of at least 0", lambda x: 0 <= x < math.inf, 0.004),
     )
-    clipnorm: float | None = field(
-        metadata=setting("most that the norm of a layer's gradient may be", POSITIVE, example=0.001)
-    )
-    clipvalue: float | None = field(
-        metadata=setting("most that a number in a gradient may be", POSITIVE, example=0.001)
-    )
-    global_clipnorm: float | None = field(
-        metadata=setting("most that the norm of all gradients may be", POSITIVE, example=0.001)
-    )
+    clipnorm: float | None = setting("most that the norm of a layer's gradient may be", POSITIVE)
+    clipvalue: float | None = setting("most that a number in a gradient may be", POSITIVE)
+    global_clipnorm: float | None = setting("most that the norm of all gradients may be", POSITIVE)
 
     def conflicts(self) -> Iterator[str]:
         """Gives a name of another group, more than one clip, and a decay that is missing."""
@@ -200,14 +191,14 @@ class OptimizerConfig(Section):
 class OwnSettings:
     """What some optimizers have besides; `OptimizerName` says which."""
 
-    beta_1: float = field(metadata=setting("decay of the mean gradient", SHARE, example=0.9))
-    beta_2: float = field(metadata=setting("decay of the mean square", SHARE, example=0.9))
-    rho: float = field(metadata=setting("decay of the mean square", SHARE, example=0.9))
-    momentum: float = field(metadata=setting("share of a step in the next", SHARE, example=0.9))
-    epsilon: float = field(metadata=setting("keeps divisors above 0", POSITIVE, example=0.001))
-    amsgrad: bool = field(metadata=setting("divide by the largest mean square so far"))
-    centered: bool = field(metadata=setting("divide by the variance, not the mean square"))
-    nesterov: bool = field(metadata=setting("Nesterov's momentum"))
+    beta_1: float = setting("decay of the mean gradient", SHARE)
+    beta_2: float = setting("decay of the mean square", SHARE)
+    rho: float = setting("decay of the mean square", SHARE)
+    momentum: float = setting("share of a step in the next", SHARE)
+    epsilon: float = setting("keeps divisors above 0", POSITIVE)
+    amsgrad: bool = setting("divide by the largest mean square so far")
+    centered: bool = setting("divide by the variance, not the mean square")
+    nesterov: bool = setting("Nesterov's momentum")
 
 
 def _optimizer_schema(name: OptimizerName) -> type[OptimizerConfig]:
@@ -234,11 +225,9 @@ class TrainConfig(Section):
 
     prefix: ClassVar[str] = "train."
 
-    batch_size: int = field(metadata=setting("images a step", whole(1, 1_000_000), example=32))
-    epochs: int = field(metadata=setting("rounds through all rows", whole(1, 100_000), example=5))
-    engine: EngineName = field(
-        metadata=setting("how an epoch is executed; compiled is one XLA program")
-    )
+    batch_size: int = setting("images a step", whole(1, 1_000_000, 32))
+    epochs: int = setting("rounds through all rows", whole(1, 100_000, 5))
+    engine: EngineName = setting("how an epoch is executed; compiled is one XLA program")
 
 
 _FILES = "give an .npz file or a folder of IDX files"
@@ -251,26 +240,17 @@ class DataConfig(Section):
     prefix: ClassVar[str] = "data."
 
     name: DataName
-    path: str | None = field(
-        metadata=setting(
-            "an .npz file or a folder of IDX files instead of the packaged MNIST",
-            printable(4_096, _FILES),
-        )
+    path: str | None = setting(
+        "an .npz file or a folder of IDX files instead of the packaged MNIST",
+        printable(4_096, "images.npz", _FILES),
     )
-    divisor: float = field(
-        metadata=setting(
-            "pixels are divided by it",
-            # Beyond these, float32 images would be all zero or infinite.
-            Rule("must be a number from 0.000001 to 1000000", lambda x: 1e-6 <= x <= 1e6),
-            example=255,
-        )
+    divisor: float = setting(
+        "pixels are divided by it",
+        # Beyond these, float32 images would be all zero or infinite.
+        Rule("must be a number from 0.000001 to 1000000", lambda x: 1e-6 <= x <= 1e6, 255),
     )
-    validation: Validation = field(
-        metadata=setting("rows of val_loss; holdout is the last 10,000, not trained on")
-    )
-    train_limit: int | None = field(
-        metadata=setting("train on the first n rows only", whole(1, 100_000_000), example=10_000)
-    )
+    validation: Validation = setting("rows of val_loss; holdout is the last 10,000, not trained on")
+    train_limit: int | None = setting("train on the first n rows", whole(1, 100_000_000, 10_000))
 
     def __post_init__(self) -> None:
         # A file of the user's is not the packaged MNIST, whatever it holds; a copy of Fashion-MNIST
@@ -299,20 +279,13 @@ class TrackingConfig(Section):
 
     prefix: ClassVar[str] = "tracking."
 
-    uri: str | None = field(
-        metadata=setting(
-            "MLflow store, for null $MLFLOW_TRACKING_URI or sqlite:///mlflow.db",
-            printable(2_000),
-            Rule("must be a URI", _is_splittable, "e.g. tracking.uri=http://127.0.0.1:5000"),
-            example="sqlite:///mlflow.db",
-        )
+    uri: str | None = setting(
+        "MLflow store, for null $MLFLOW_TRACKING_URI or sqlite:///mlflow.db",
+        printable(2_000, "sqlite:///mlflow.db"),
+        Rule("must be a URI", _is_splittable, "http://127.0.0.1:5000"),
     )
-    experiment: str = field(
-        metadata=setting("MLflow's experiment", printable(250), example="mnist_bench")
-    )
-    log_model: bool | None = field(
-        metadata=setting("keep the model; null keeps that of a single run, but none in a sweep")
-    )
+    experiment: str = setting("MLflow's experiment", printable(250, "mnist_bench"))
+    log_model: bool | None = setting("keep the model; null keeps that of a run outside of sweeps")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -321,27 +294,21 @@ class SweepConfig(Section):
 
     prefix: ClassVar[str] = "sweep."
 
-    resume: Resume = field(
-        metadata=setting("which runs are trained; auto leaves out what is finished, off nothing")
+    resume: Resume = setting("which runs are trained; auto: the unfinished ones, off: all again")
+    match: MatchOn = setting("what a finished run must share; with code, versions may differ")
+    on_error: OnError = setting("what to do after a run failed")
+    max_failures: int | None = setting("stop after so many failed runs", whole(1, 1_000_000, 3))
+    max_retries: int = setting("how often a failed run is tried again at once", whole(0, 100, 1))
+    exclude: list[dict[str, Any]] = setting(
+        "partial configurations; a run that has all of one is left out",
+        Rule(
+            "must list partial configurations",
+            bool,
+            "[{model.style:subclass,train.batch_size:32}]",
+            is_on_items=True,
+        ),
     )
-    match: MatchOn = field(
-        metadata=setting("what a finished run must share; with code, versions may differ")
-    )
-    on_error: OnError = field(metadata=setting("what to do after a run failed"))
-    max_failures: int | None = field(
-        metadata=setting("stop after so many failed runs", whole(1, 1_000_000), example=3)
-    )
-    max_retries: int = field(
-        metadata=setting("how often a failed run is tried again at once", whole(0, 100), example=1)
-    )
-    exclude: list[dict[str, Any]] = field(
-        metadata=setting(
-            "partial configurations; a run that has all of one is left out",
-            Rule("must list partial configurations", bool, is_on_items=True),
-            example="[{model.style:subclass,train.batch_size:32}]",
-        )
-    )
-    dry_run: bool = field(metadata=setting("print the plan and train nothing"))
+    dry_run: bool = setting("print the plan and train nothing")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -373,18 +340,14 @@ class RunConfig(Section):
     data: DataConfig
     tracking: TrackingConfig
     sweep: SweepConfig
-    seed: int = field(
-        metadata=setting("everything random starts from it", whole(0, 2**32 - 1), example=0)
-    )
-    study: str | None = field(
-        metadata=setting(
-            "name of the study that the runs belong to",
-            Rule(
-                "must be 1 to 64 letters, digits, _ or -",
-                lambda text: re.fullmatch("[A-Za-z0-9_-]{1,64}", text) is not None,
-            ),
-            example="my_study",
-        )
+    seed: int = setting("where all that is random starts", whole(0, 2**32 - 1, 0))
+    study: str | None = setting(
+        "name of the study that the runs belong to",
+        Rule(
+            "must be 1 to 64 letters, digits, _ or -",
+            lambda text: re.fullmatch("[A-Za-z0-9_-]{1,64}", text) is not None,
+            "my_study",
+        ),
     )
     published: PublishedConfig | None
 
