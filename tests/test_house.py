@@ -216,9 +216,9 @@ def names_with_two_homes(folder: Path) -> set[str]:
 
 
 def crowded_folders(folder: Path) -> set[str]:
-    """Returns the folders of more than `MOST_MODULES`, but the top, whose order the table is."""
-    modules = [path for path in folder.rglob("*.py") if path.name != "__init__.py"]
-    count = Counter(path.parent for path in modules if path.parent != folder)
+    """Returns the folders of more than `MOST_MODULES`, without their `__init__`."""
+    modules = (path for path in folder.rglob("*.py") if path.name != "__init__.py")
+    count = Counter(path.parent for path in modules)
     return {parent.name for parent, number in count.items() if number > MOST_MODULES}
 
 
