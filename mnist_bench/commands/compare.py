@@ -73,12 +73,12 @@ if TYPE_CHECKING:
     "formats",
     type=click.Choice(format_names()),
     multiple=True,
-    help="Form of the report; several with --output.  [default: text]",
+    help="Form of the output; several with --output.  [default: text]",
 )
 @click.option(
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder for the reports, compare.*.",
+    help="Folder for the files, compare.*.",
 )
 @click.option(
     "--export",
@@ -86,7 +86,9 @@ if TYPE_CHECKING:
     metavar="FILE.json",
     help="Write the runs of BASELINE, to compare with where there is no store.",
 )
-@click.option("--log-to-mlflow", is_flag=True, help="Keep the report with the candidate's sweep.")
+@click.option(
+    "--log-to-mlflow", is_flag=True, help="Keep the comparison with the candidate's sweep."
+)
 @uri_option
 def compare(  # noqa: PLR0913, PLR0917 - a parameter an option
     baseline: str,

@@ -4,7 +4,7 @@ Everything here is pure: it sees `Selection`s and returns a `Comparison`. The sa
 one run gives one number a metric. `mnist_bench.stats` has the statistics and their sources.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -18,7 +18,6 @@ from mnist_bench.compare.options import Options, Verdict
 from mnist_bench.compare.verdicts import Comparison, Group, Judged, Pairing
 from mnist_bench.errors import Refusal
 from mnist_bench.metrics import METRICS, Kind, Metric
-from mnist_bench.stats.effect_sizes import hedges_g, permutation_p, probability_better, sign_flip_p
 from mnist_bench.stats.power import MAX_SEEDS, seeds_needed
 from mnist_bench.stats.scale import FloatArray
 from mnist_bench.stats.tests import (
@@ -29,7 +28,6 @@ from mnist_bench.stats.tests import (
     seed_means,
     stack,
     strictest_alpha,
-    suite,
     welch,
     widest_suite,
 )
@@ -63,7 +61,8 @@ def compare_selections(
     """
     check_ignored(options.ignore, [baseline, *candidates])
     matches = [match(baseline, candidate, options.ignore) for candidate in candidates]
-    metrics = _recorded_metrics([cell for m in matches for cell in m.cells], options)
+    runs = [run for matched in matches for run in _runs_of(matched.cells)]
+    metrics = _recorded_metrics(runs, options)
     judged: dict[Place, list[Judged]] = {}
     for gated in (True, False):
         family = [metric for metric in metrics if options.is_gate(metric) is gated]
@@ -95,35 +94,23 @@ class _Row:
     """
 
     cell: str
-    seeds: tuple[tuple[int, ...], tuple[int, ...]]
+    seeds: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
     sides: tuple[FloatArray, FloatArray] | None = None
     effect: Effect | None = None
     settled: Verdict | None = None
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Tests:
-    """What is known of a row from its place among the others.
-
-    Attributes:
-        adjusted_p: For the whole comparison; None where nothing is tested.
-        alpha: The level that a raw p has to reach at the least, to plan for.
-        resampling_p: By permutation or sign flips.
-    """
-
-    adjusted_p: float | None
-    alpha: float
-    resampling_p: float | None
+def _runs_of(cells: Iterable[MatchedCell]) -> list[Sample]:
+    return [sample for cell in cells for sample in (*cell.baseline, *cell.candidate)]
 
 
-def _recorded_metrics(cells: Iterable[MatchedCell], options: Options) -> list[Metric]:
+def _recorded_metrics(runs: Sequence[Sample], options: Options) -> list[Metric]:
     """Returns the metrics that any run has, and the gates.
 
     Raises:
         Refusal: If there are results, but none has one of the gates.
     """
-    runs = [sample for cell in cells for sample in (*cell.baseline, *cell.candidate)]
     recorded = {name for sample in runs for name in sample.metrics}
     for name in options.gates:
         if name not in recorded and not all(sample.failure for sample in runs):
@@ -146,54 +133,32 @@ def _judge_family(
         for number, matched in enumerate(matches)
         for metric in metrics
     }
-    suites = {place: _suite_row(of_cells, options) for place, of_cells in rows.items()}
-    effects = {
-        place: stack([row.effect for row in of_cells if row.effect is not None])
-        for place, of_cells in rows.items()
-        if suites[place].effect is not None
+    suites = {p: row.effect for p, (row, *_) in rows.items() if row.effect is not None}
+    cells = {
+        place: stack([row.effect for row in rows[place][1:] if row.effect is not None])
+        for place in suites
     }
-    errors = {place: row.effect for place, row in suites.items() if row.effect is not None}
-    decisions = decide(effects, errors) if effects else {}
-    sizes = [effect.gain.size for effect in effects.values()] or [1]
-    alphas = strictest_alpha(options.alpha, sizes)
-    judged = {}
-    for place, of_cells in rows.items():
-        metric = METRICS[place[1]]
-        decision = decisions.get(place)
-        suite_p = None if decision is None else float(decision.suite_p)
-        cells_p: Iterator[float] = iter([] if decision is None else decision.cells_p.tolist())
-        resampled = iter(_resampling_p([suites[place], *of_cells], options.paired))
-        tests = _Tests(suite_p, alphas[0], next(resampled))
-        judged[place] = [_judge(metric, suites[place], tests, options)]
-        for row, cell in zip(of_cells, matches[place[0]].cells, strict=True):
-            p = None if row.effect is None else next(cells_p)
-            one = _judge(metric, row, _Tests(p, alphas[1], next(resampled)), options)
-            if metric.name == "test_accuracy" and row.effect is None and row.settled is None:
+    decisions = decide(cells, suites) if suites else {}
+    sizes = [effect.gain.size for effect in cells.values()] or [1]
+    suite_alpha, cell_alpha = strictest_alpha(options.alpha, sizes)
+    judged: dict[Place, list[Judged]] = {place: [] for place in rows}
+    for place, of_metric in rows.items():
+        metric, decision = METRICS[place[1]], decisions.get(place)
+        adjusted = iter([] if decision is None else [decision.suite_p, *decision.cells_p])
+        for row, cell in zip(of_metric, (None, *matches[place[0]].cells), strict=True):
+            p = None if row.effect is None else float(next(adjusted))
+            one = _judge(metric, row, p, suite_alpha if cell is None else cell_alpha, options)
+            if cell is not None and metric.name == "test_accuracy":
                 one = _with_predictions(one, cell, predictions)
             judged[place].append(one)
     return judged
 
 
-def _resampling_p(rows: Sequence[_Row], paired: bool) -> list[float | None]:
-    """Returns the p of each row by resampling, for all rows of as many seeds in one go."""
-    test = sign_flip_p if paired else permutation_p
-    found: list[float | None] = [None] * len(rows)
-    alike: dict[tuple[int, int], list[int]] = {}
-    for place, row in enumerate(rows):
-        if row.effect is not None and any(row.seeds):
-            alike.setdefault((len(row.seeds[0]), len(row.seeds[1])), []).append(place)
-    for places in alike.values():
-        sides = [side for place in places if (side := rows[place].sides) is not None]
-        p = test(np.stack([side[0] for side in sides]), np.stack([side[1] for side in sides]))
-        assert p is not None, "an effect has two seeds a side"
-        for place, value in zip(places, p.tolist(), strict=True):
-            found[place] = value
-    return found
-
-
 def _metric_rows(metric: Metric, matched: Match, options: Options) -> list[_Row]:
-    found = obstacle(metric, matched.cells)
-    return [_row(metric, cell, found, options) for cell in matched.cells]
+    """Returns one metric over all cells, then in each of them."""
+    found = obstacle(metric, _runs_of(matched.cells))
+    rows = [_row(metric, cell, found, options) for cell in matched.cells]
+    return [_suite_row(rows, options), *rows]
 
 
 def _row(metric: Metric, cell: MatchedCell, obstacle: str, options: Options) -> _Row:
@@ -226,48 +191,36 @@ def _row(metric: Metric, cell: MatchedCell, obstacle: str, options: Options) -> 
     if options.paired and seeds[0] != seeds[1]:
         ours, theirs = (shown(",".join(map(str, side)), 60) for side in seeds)
         raise Refusal(f"--paired: {cell.label} has the seeds {ours} against {theirs}, not the same")
-    identical = seeds[0] == seeds[1] and bool(np.all(before == after))
-    test = paired if options.paired else welch
-    return replace(
-        row,
-        effect=test(before, after),
-        settled=Verdict.IDENTICAL if identical else None,
-        note="" if identical or min(map(len, seeds)) > 1 else "one seed has no spread to test with",
-    )
+    row = replace(row, effect=_test(options)(before, after))
+    if seeds[0] == seeds[1] and np.all(before == after):
+        return replace(row, settled=Verdict.IDENTICAL)
+    return replace(row, note="" if row.effect else "one seed has no spread to test with")
 
 
 def _suite_row(rows: Sequence[_Row], options: Options) -> _Row:
     """Returns the mean over the cells: of those that can be tested, or else that have numbers."""
-    settled = _common_verdict(rows)
     used = [row for row in rows if row.effect is not None]
     used = used or [row for row in rows if row.sides is not None]
     notes = [rows[0].note] if len({row.note for row in rows}) == 1 else []
     if len(used) < len(rows):
         notes.append(f"over {len(used)} of {len(rows)} cells")
-    row = _Row(cell="", seeds=((), ()), settled=settled, note="; ".join(filter(None, notes)))
-    if not used:
-        return row
-    sides = [[row.sides[side] for row in used if row.sides is not None] for side in (0, 1)]
+    row = _Row(cell="", settled=_common_verdict(rows))
+    sides = [row.sides for row in used if row.sides is not None]
+    effects = [row.effect for row in used if row.effect is not None]
     if len({row.seeds for row in used}) > 1:
-        before, after = (np.array([scores.mean() for scores in side]) for side in sides)
-        effects = [row.effect for row in used if row.effect is not None]
-        return replace(
-            row,
-            sides=(before, after),
-            effect=widest_suite(stack(effects)) if effects else None,
-            note="; ".join([*notes, "not the same seeds in all cells: the widest error"]),
-        )
-    before, after = map(seed_means, sides)
-    test = paired if options.paired else welch
-    return replace(
-        row,
-        seeds=used[0].seeds,
-        sides=(before, after),
-        effect=suite(sides[0], sides[1], test) if used[0].effect is not None else None,
-    )
+        before, after = (np.array([s.mean() for s in side]) for side in zip(*sides, strict=True))
+        row = replace(row, effect=widest_suite(stack(effects)) if effects else None)
+        notes.append("not the same seeds in all cells: the widest error")
+    elif used:
+        # Seed by seed, since cells are not independent: see `stats.tests.suite`.
+        before, after = (seed_means(side) for side in zip(*sides, strict=True))
+        effect = _test(options)(before, after) if effects else None
+        row = replace(row, seeds=used[0].seeds, effect=effect)
+    note = "; ".join(filter(None, notes))
+    return replace(row, sides=(before, after) if used else None, note=note)
 
 
-def _common_verdict(rows: Iterable[_Row]) -> Verdict | None:
+def _common_verdict(rows: Sequence[_Row]) -> Verdict | None:
     """Returns what is settled for the suite without a test; None if nothing is."""
     settled = {row.settled for row in rows}
     if len(settled) == 1:
@@ -275,8 +228,22 @@ def _common_verdict(rows: Iterable[_Row]) -> Verdict | None:
     return Verdict.CHANGED if Verdict.CHANGED in settled else None
 
 
-def _judge(metric: Metric, row: _Row, tests: _Tests, options: Options) -> Judged:
-    """Returns the verdict on one row."""
+def _test(options: Options) -> Callable[[FloatArray, FloatArray], Effect | None]:
+    return paired if options.paired else welch
+
+
+def _judge(
+    metric: Metric, row: _Row, adjusted_p: float | None, alpha: float, options: Options
+) -> Judged:
+    """Returns the verdict on one row.
+
+    Args:
+        metric: The metric.
+        row: Its scores.
+        adjusted_p: For the whole comparison; None where nothing is tested.
+        alpha: The level that a raw p has to reach at the least, to plan for.
+        options: How to judge.
+    """
     judged = Judged(
         metric=metric,
         gated=options.is_gate(metric),
@@ -287,41 +254,28 @@ def _judge(metric: Metric, row: _Row, tests: _Tests, options: Options) -> Judged
     if row.sides is None:
         return judged
     before, after = row.sides
-    scale = metric.scale
+    scale, effect = metric.scale, row.effect
     judged = replace(
         judged,
         baseline=_group(metric, row.seeds[0], before),
         candidate=_group(metric, row.seeds[1], after),
-        change=float(scale.change(after.mean() - before.mean())),
+        change=float(scale.change(after.mean() - before.mean() if effect is None else effect.gain)),
     )
-    effect = row.effect
-    if effect is None or tests.adjusted_p is None:
+    if effect is None or adjusted_p is None:
         return judged
     margin = scale.margin(options.margin(metric))
     low, high = sorted(float(scale.change(end)) for end in effect.interval(1 - options.alpha))
-    judged = replace(
+    verdict = row.settled or _decided(effect, adjusted_p, margin, options.alpha)
+    unknown = verdict is Verdict.INCONCLUSIVE and any(row.seeds)
+    return replace(
         judged,
-        verdict=row.settled or _decided(effect, tests.adjusted_p, margin, options.alpha),
-        change=float(scale.change(effect.gain)),
+        verdict=verdict,
         low=low,
         high=high,
         p=float(effect.p_value()),
-        adjusted_p=tests.adjusted_p,
+        adjusted_p=adjusted_p,
         not_worse=bool(effect.p_not_worse(margin) < options.alpha),
-    )
-    if not any(row.seeds):
-        return judged
-    size = hedges_g(before, after)
-    assert size is not None, "an effect has two seeds a side"
-    unknown = judged.verdict is Verdict.INCONCLUSIVE
-    return replace(
-        judged,
-        hedges_g=float(size),
-        probability_better=float(probability_better(before, after)),
-        resampling_p=tests.resampling_p,
-        seeds_needed=(
-            _more_seeds(before, after, margin, tests.alpha, options.paired) if unknown else None
-        ),
+        seeds_needed=_more_seeds(before, after, margin, alpha, options.paired) if unknown else None,
     )
 
 
@@ -359,7 +313,7 @@ def _with_predictions(judged: Judged, cell: MatchedCell, predictions: CorrectPre
 
     That is no verdict: other seeds would give other mistakes.
     """
-    if len(cell.baseline) > 1 or len(cell.candidate) > 1:
+    if judged.verdict is not Verdict.INCONCLUSIVE or len(cell.baseline) + len(cell.candidate) > 2:
         return judged
     before, after = predictions(cell.baseline[0]), predictions(cell.candidate[0])
     if before is None or after is None or before.shape != after.shape:

@@ -1,11 +1,13 @@
 """What a comparison found, as plain data."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mnist_bench.compare.matching import Match
 from mnist_bench.compare.options import Options, Verdict
 from mnist_bench.errors import ExitCode
 from mnist_bench.metrics import Metric
+from mnist_bench.stats.effect_sizes import EffectSizes, effect_sizes
 from mnist_bench.stats.tests import McNemar
 from mnist_bench.store.samples import Selection
 
@@ -44,9 +46,6 @@ class Judged:
         high: Upper end.
         p: Of "no change", two-sided, for this test alone.
         adjusted_p: Of the same, for the whole comparison; this one decides.
-        hedges_g: The gain in standard deviations; negative is worse.
-        probability_better: That a candidate's run beats a baseline's.
-        resampling_p: Permutation p, or sign-flip p if paired; decides nothing.
         seeds_needed: To find a change of one margin, where the verdict is inconclusive for want of
             seeds.
         not_worse: Whether the one-sided bound excludes a loss of one margin.
@@ -65,9 +64,6 @@ class Judged:
     high: float | None = None
     p: float | None = None
     adjusted_p: float | None = None
-    hedges_g: float | None = None
-    probability_better: float | None = None
-    resampling_p: float | None = None
     seeds_needed: int | None = None
     not_worse: bool | None = None
     mcnemar: McNemar | None = None
@@ -111,6 +107,18 @@ class Comparison:
     options: Options
     exit_code: ExitCode
     reasons: tuple[str, ...]
+
+
+def sizes_of(rows: Sequence[Judged], paired: bool) -> list[EffectSizes]:
+    """Returns the effect sizes of each row; none of one that was not tested over seeds."""
+    sides = {
+        place: (scores(row.baseline.values), scores(row.candidate.values))
+        for place, row in enumerate(rows)
+        if row.p is not None and row.baseline and row.candidate and row.baseline.seeds
+        for scores in [row.metric.scale.scores]
+    }
+    found = dict(zip(sides, effect_sizes(list(sides.values()), paired), strict=True))
+    return [found.get(place, EffectSizes()) for place in range(len(rows))]
 
 
 def describe_row(row: Judged) -> str:

@@ -106,13 +106,8 @@ class Panels:
     def _polyline(
         self, svg: Element, epochs: Sequence[float], values: Sequence[float], classes: str
     ) -> None:
-        ys = [self._height(value) for value in values]
-        draw(
-            svg,
-            "polyline",
-            points=points([self._x(epoch) for epoch in epochs], ys),
-            **{"class": classes},
-        )
+        places = points(map(self._x, epochs), map(self._height, values))
+        draw(svg, "polyline", points=places, **{"class": classes})
 
     def _height(self, accuracy: float) -> float:
         return self._y(math.log(_share_wrong(accuracy))) if math.isfinite(accuracy) else math.nan

@@ -3,7 +3,15 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from mnist_bench.html.svg import canvas, caption, draw, draw_text, line_through, written
+from mnist_bench.html.svg import (
+    canvas,
+    caption,
+    draw_name,
+    draw_rect,
+    draw_text,
+    line_through,
+    written,
+)
 
 SQUARE_WIDTH, SQUARE_HEIGHT = 92, 40
 
@@ -33,20 +41,13 @@ def draw_heat_map(
     for y, row in enumerate(rows):
         top = 24 + SQUARE_HEIGHT * y
         middle = top + SQUARE_HEIGHT / 2 + 4
-        shortened = row if len(row) <= 20 else f"{row[:19]}…"
-        caption(draw_text(svg, left - 8, middle, shortened, "tick end"), row)
+        draw_name(svg, left - 8, middle, row, "tick end", 20)
         for x, column in enumerate(columns):
             value, said = squares.get((row, column), (math.nan, "no run"))
-            square = draw(
-                svg,
-                "rect",
-                x=left + SQUARE_WIDTH * x + 1,
-                y=top + 1,
-                width=SQUARE_WIDTH - 2,
-                height=SQUARE_HEIGHT - 2,
-                **{"class": "square" if math.isfinite(value) else "square none"},
-            )
-            if math.isfinite(value):
+            edge, known = left + SQUARE_WIDTH * x + 1, math.isfinite(value)
+            size = SQUARE_WIDTH - 2, SQUARE_HEIGHT - 2
+            square = draw_rect(svg, edge, top + 1, *size, "square" if known else "square none")
+            if known:
                 square.set("fill-opacity", f"{shade(value):.3f}")
             text = draw_text(svg, left + SQUARE_WIDTH * (x + 0.5), middle, said, "middle")
             caption(text, f"{row}, {column}: {said}")

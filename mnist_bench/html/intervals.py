@@ -9,10 +9,11 @@ from mnist_bench.html.svg import (
     Axis,
     Element,
     canvas,
-    caption,
     draw,
     draw_dot,
     draw_line,
+    draw_name,
+    draw_rect,
     draw_text,
     draw_x_axis,
     line_through,
@@ -75,15 +76,8 @@ def forest(rows: Sequence[Interval], *, margin: float, title: str, unit: str) ->
     axis = Axis(-reach, reach, LABEL_WIDTH, FOREST_WIDTH - NOTE_WIDTH)
     svg = canvas(title, FOREST_WIDTH, height)
     bottom = height - CHART_BOTTOM
-    draw(
-        svg,
-        "rect",
-        x=axis(-margin),
-        y=CHART_TOP,
-        width=round(axis(margin) - axis(-margin), 1),
-        height=bottom - CHART_TOP,
-        **{"class": "band"},
-    )
+    width = round(axis(margin) - axis(-margin), 1)
+    draw_rect(svg, axis(-margin), CHART_TOP, width, bottom - CHART_TOP, "band")
     draw_x_axis(svg, axis, CHART_TOP, bottom, f"change ({unit}); the band is the margin")
     draw_line(svg, axis(0), CHART_TOP, axis(0), bottom, "zero")
     for number, row in enumerate(rows):
@@ -117,11 +111,8 @@ def boxes(rows: Sequence[Spread], *, title: str, unit: str) -> str:
     for number, row in enumerate(rows):
         middle = CHART_TOP + pitch * (number + 0.5)
         _row_label(svg, row.label, middle, "")
-        for side, numbers, offset in (
-            ("baseline", row.baseline, -7),
-            ("candidate", row.candidate, 7),
-        ):
-            _box(svg, axis, numbers, middle + offset, side)
+        _box(svg, axis, row.baseline, middle - 7, "baseline")
+        _box(svg, axis, row.candidate, middle + 7, "candidate")
     return written(svg)
 
 
@@ -130,25 +121,14 @@ def _box(svg: Element, axis: Axis, values: Sequence[float], y: float, side: str)
         low, middle, high = np.percentile(values, (25, 50, 75)).tolist()
         draw_line(svg, axis(min(values)), y, axis(max(values)), y, f"{side} whisker")
         width = round(max(axis(high) - axis(low), 1), 1)
-        draw(
-            svg,
-            "rect",
-            x=axis(low),
-            y=y - 5,
-            width=width,
-            height=10,
-            **{"class": f"{side} box"},
-        )
+        draw_rect(svg, axis(low), y - 5, width, 10, f"{side} box")
         draw_line(svg, axis(middle), y - 5, axis(middle), y + 5, f"{side} median")
     for value in values:
         draw_dot(svg, axis(value), y, 2.5, side, f"{side}: {value:.5g}")
 
 
 def _row_label(svg: Element, label: str, y: float, classes: str) -> None:
-    limit = LABEL_WIDTH // 7
-    shortened = label if len(label) <= limit else f"{label[: limit - 1]}…"
-    text = draw_text(svg, LABEL_WIDTH - 10, y + 4, shortened, f"end{classes}")
-    caption(text, label)
+    draw_name(svg, LABEL_WIDTH - 10, y + 4, label, f"end{classes}", LABEL_WIDTH // 7)
 
 
 MARK_WIDTH, MARK_HEIGHT = 150, 18

@@ -4,7 +4,7 @@ Everything that is written goes through ElementTree, which escapes it.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from xml.etree import ElementTree
 
 from matplotlib.ticker import MaxNLocator
@@ -67,11 +67,11 @@ def draw_x_axis(svg: Element, axis: Axis, top: float, bottom: float, label: str)
     draw_text(svg, (axis(axis.low) + axis(axis.high)) / 2, bottom + 36, label, "tick middle")
 
 
-def draw_percent_axis(svg: Element, axis: Axis, left: float, right: float, labels: float) -> None:
-    """Draws grid lines from left to right, with their numbers in percent that end at `labels`."""
+def draw_percent_axis(svg: Element, axis: Axis, left: float, right: float) -> None:
+    """Draws grid lines from left to right, with their numbers in percent before them."""
     for tick in axis.ticks:
         draw_line(svg, left, axis(tick), right, axis(tick), "grid")
-        draw_text(svg, labels, axis(tick) + 4, f"{tick:g} %", "tick end")
+        draw_text(svg, left - 6, axis(tick) + 4, f"{tick:g} %", "tick end")
 
 
 def draw_dot(svg: Element, x: float, y: float, radius: float, classes: str, said: str) -> None:
@@ -91,12 +91,25 @@ def draw_text(svg: Element, x: float, y: float, content: str, classes: str) -> E
     return element
 
 
+def draw_rect(
+    svg: Element, x: float, y: float, width: float, height: float, classes: str
+) -> Element:
+    """Draws a rectangle from its upper left corner."""
+    return draw(svg, "rect", x=x, y=y, width=width, height=height, **{"class": classes})
+
+
+def draw_name(svg: Element, x: float, y: float, name: str, classes: str, limit: int) -> None:
+    """Writes a name that is shortened to this many characters; a pointer sees all of it."""
+    shortened = name if len(name) <= limit else f"{name[: limit - 1]}…"
+    caption(draw_text(svg, x, y, shortened, classes), name)
+
+
 def caption(element: Element, said: str) -> None:
     """Says what an element is, to a pointer that rests on it."""
     ElementTree.SubElement(element, "title").text = said
 
 
-def points(xs: Sequence[float], ys: Sequence[float]) -> str:
+def points(xs: Iterable[float], ys: Iterable[float]) -> str:
     """Returns places as a polygon or a line takes them; those that are not finite are left out."""
     return " ".join(f"{x:g},{y:g}" for x, y in zip(xs, ys, strict=True) if math.isfinite(y))
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from mnist_bench.html.intervals import CHART_BOTTOM, CHART_TOP, FOREST_WIDTH
+from mnist_bench.html.intervals import FOREST_WIDTH
 from mnist_bench.html.svg import (
     Axis,
     Element,
@@ -19,6 +19,17 @@ from mnist_bench.html.svg import (
     written,
 )
 
+LEFT, RIGHT, TOP, BOTTOM = 64, 20, 12, 48
+"""What the numbers and names of the axes take at each side of a chart."""
+
+OUTLINES: tuple[tuple[tuple[float, float], ...], ...] = (
+    (),
+    ((-4.5, -4.5), (4.5, -4.5), (4.5, 4.5), (-4.5, 4.5)),
+    ((0, -6), (5.5, 4.5), (-5.5, 4.5)),
+    ((0, -6.5), (5.5, 0), (0, 6.5), (-5.5, 0)),
+)
+"""Corners of the mark of each side, around its middle; without any it is a circle."""
+
 
 @dataclass(frozen=True, slots=True)
 class Point:
@@ -30,26 +41,6 @@ class Point:
     accuracy: float
 
 
-def tradeoff_of_sides(points: Sequence[Point], *, title: str) -> str:
-    """Returns accuracy against time with the Pareto front of each side."""
-    height = 380
-    seconds = [point.seconds for point in points]
-    accuracies = [point.accuracy for point in points]
-    x_axis = Axis(*padded(seconds), 70, FOREST_WIDTH - 30)
-    y_axis = Axis(*padded(accuracies), height - CHART_BOTTOM, CHART_TOP)
-    svg = canvas(title, FOREST_WIDTH, height)
-    draw_x_axis(svg, x_axis, CHART_TOP, height - CHART_BOTTOM, "seconds an epoch (left is faster)")
-    draw_percent_axis(svg, y_axis, 70, FOREST_WIDTH - 30, labels=62)
-    for side in ("baseline", "candidate"):
-        own = [point for point in points if point.side == side]
-        front = " ".join(f"{x_axis(p.seconds)},{y_axis(p.accuracy)}" for p in pareto_front(own))
-        draw(svg, "polyline", points=front, **{"class": f"front {side}"})
-        for point in own:
-            said = f"{point.label}, {side}: {point.accuracy:.2f} %, {point.seconds:.3f} s"
-            draw_dot(svg, x_axis(point.seconds), y_axis(point.accuracy), 5, side, said)
-    return written(svg)
-
-
 def pareto_front(points: Iterable[Point]) -> list[Point]:
     """Returns the points that no other one beats in both, the fastest first."""
     front: list[Point] = []
@@ -59,15 +50,20 @@ def pareto_front(points: Iterable[Point]) -> list[Point]:
     return front
 
 
-TRADEOFF_WIDTH, TRADEOFF_HEIGHT = 760, 400
-SHAPES = ("circle", "square", "triangle", "diamond")
+def tradeoff_of_sides(points: Sequence[Point], *, title: str) -> str:
+    """Returns accuracy (%) against time with the Pareto front of each side."""
+    svg, x_axis, y_axis = _empty_chart(points, FOREST_WIDTH, 380, title)
+    for side in ("baseline", "candidate"):
+        own = [point for point in points if point.side == side]
+        _draw_front(svg, x_axis, y_axis, pareto_front(own), f"front {side}")
+        for point in own:
+            said = f"{point.label}, {side}: {point.accuracy:.2f} %, {point.seconds:.3f} s"
+            draw_dot(svg, x_axis(point.seconds), y_axis(point.accuracy), 5, side, said)
+    return written(svg)
 
 
 def tradeoff_of_cells(
-    cells: Sequence[Point],
-    intervals: Mapping[str, tuple[float, float]],
-    *,
-    title: str,
+    cells: Sequence[Point], intervals: Mapping[str, tuple[float, float]], *, title: str
 ) -> str:
     """Returns accuracy (%) against seconds an epoch, the cells of the Pareto front numbered.
 
@@ -76,30 +72,43 @@ def tradeoff_of_cells(
         intervals: Label of a cell -> its interval of accuracy, where there is one.
         title: What it shows, in words.
     """
-    right, bottom = TRADEOFF_WIDTH - 20, TRADEOFF_HEIGHT - 48
     ends = [end for both in intervals.values() for end in both]
-    x_axis = Axis(*padded([cell.seconds for cell in cells]), 64, right)
-    y_axis = Axis(*padded([*(cell.accuracy for cell in cells), *ends]), bottom, 12)
-    svg = canvas(title, TRADEOFF_WIDTH, TRADEOFF_HEIGHT)
-    draw_x_axis(svg, x_axis, 12, bottom, "seconds an epoch (left is faster)")
-    draw_percent_axis(svg, y_axis, 64, right, labels=58)
+    svg, x_axis, y_axis = _empty_chart(cells, 760, 400, title, ends)
     front = pareto_front(cells)
-    places = " ".join(f"{x_axis(cell.seconds)},{y_axis(cell.accuracy)}" for cell in front)
-    draw(svg, "polyline", points=places, **{"class": "front"})
+    _draw_front(svg, x_axis, y_axis, front, "front")
     sides = sorted({cell.side for cell in cells})
     for cell in cells:
         x, y = x_axis(cell.seconds), y_axis(cell.accuracy)
         if cell.label in intervals:
-            low, high = intervals[cell.label]
-            draw_line(svg, x, y_axis(low), x, y_axis(high), "whisker")
+            low, high = map(y_axis, intervals[cell.label])
+            draw_line(svg, x, low, x, high, "whisker")
         filled = " best" if cell in front else ""
         said = f"{cell.label}: {cell.accuracy:.2f} %, {cell.seconds:.3f} s an epoch"
-        place = sides.index(cell.side) % len(SHAPES)
-        _shape(svg, SHAPES[place], x, y, f"side{place}{filled}", said)
+        _draw_shape(svg, sides.index(cell.side), x, y, filled, said)
     for number, cell in enumerate(front, 1):
         x, y = x_axis(cell.seconds), y_axis(cell.accuracy)
         draw_text(svg, x, y - 10, f"{number}", "middle strong")
     return written(svg)
+
+
+def _empty_chart(
+    points: Sequence[Point], width: int, height: int, title: str, ends: Sequence[float] = ()
+) -> tuple[Element, Axis, Axis]:
+    """Returns a drawing with the axes of these points, and of ends of intervals of accuracy."""
+    svg = canvas(title, width, height)
+    right, bottom = width - RIGHT, height - BOTTOM
+    x_axis = Axis(*padded([point.seconds for point in points]), LEFT, right)
+    y_axis = Axis(*padded([*(point.accuracy for point in points), *ends]), bottom, TOP)
+    draw_x_axis(svg, x_axis, TOP, bottom, "seconds an epoch (left is faster)")
+    draw_percent_axis(svg, y_axis, LEFT, right)
+    return svg, x_axis, y_axis
+
+
+def _draw_front(
+    svg: Element, x_axis: Axis, y_axis: Axis, front: Sequence[Point], classes: str
+) -> None:
+    places = " ".join(f"{x_axis(point.seconds)},{y_axis(point.accuracy)}" for point in front)
+    draw(svg, "polyline", points=places, **{"class": classes})
 
 
 def shape_key(place: int) -> str:
@@ -107,18 +116,16 @@ def shape_key(place: int) -> str:
     svg = canvas("", 14, 14)
     svg.set("class", "key-shape")
     svg.set("aria-hidden", "true")
-    _shape(svg, SHAPES[place % len(SHAPES)], 7, 7, f"side{place % len(SHAPES)} best", "")
+    _draw_shape(svg, place, 7, 7, " best", "")
     return written(svg)
 
 
-def _shape(svg: Element, shape: str, x: float, y: float, classes: str, said: str) -> None:
-    if shape == "circle":
-        draw_dot(svg, x, y, 5, f"shape {classes}", said)
+def _draw_shape(svg: Element, place: int, x: float, y: float, more: str, said: str) -> None:
+    """Draws the mark of a side, by its place among the sides; a fifth side has the first's."""
+    place %= len(OUTLINES)
+    classes = f"shape side{place}{more}"
+    if not OUTLINES[place]:
+        draw_dot(svg, x, y, 5, classes, said)
         return
-    outlines = {
-        "square": ((-4.5, -4.5), (4.5, -4.5), (4.5, 4.5), (-4.5, 4.5)),
-        "triangle": ((0, -6), (5.5, 4.5), (-5.5, 4.5)),
-        "diamond": ((0, -6.5), (5.5, 0), (0, 6.5), (-5.5, 0)),
-    }
-    corners = " ".join(f"{x + dx:g},{y + dy:g}" for dx, dy in outlines[shape])
-    caption(draw(svg, "polygon", points=corners, **{"class": f"shape {classes}"}), said)
+    corners = " ".join(f"{x + dx:g},{y + dy:g}" for dx, dy in OUTLINES[place])
+    caption(draw(svg, "polygon", points=corners, **{"class": classes}), said)

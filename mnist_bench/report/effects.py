@@ -7,7 +7,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from mnist_bench.metrics import METRICS, Kind, Metric
+from mnist_bench.compare.comparable import obstacle
+from mnist_bench.metrics import METRICS, Metric
 from mnist_bench.report.cells import BATCH, OPTIMIZER, WIDTH, Cell, _rest
 from mnist_bench.stats.tests import paired, seed_means, suite
 from mnist_bench.store.samples import Sample
@@ -130,18 +131,12 @@ def _paired_scores(metric: Metric, pair: Pair) -> dict[int, tuple[float, float]]
     return {
         seed: (_score(metric, before[seed]), _score(metric, after[seed]))
         for seed in before.keys() & after.keys()
-        if metric.kind is not Kind.time or times_compare([before[seed], after[seed]])
+        if not obstacle(metric, (before[seed], after[seed]))
     }
 
 
 def _score(metric: Metric, run: Sample) -> float:
     return float(metric.scale.scores(run.metrics[metric.name]))
-
-
-def times_compare(runs: Sequence[Sample]) -> bool:
-    """Returns whether all runs had one and the same machine to themselves, as far as is known."""
-    alone = all(run.facts.get("timing") == "exclusive" for run in runs)
-    return alone and len({run.facts.get("host_fp", run.run_id) for run in runs}) == 1
 
 
 def _largest_block(known: Sequence[Iterable[int]]) -> tuple[list[int], list[int]]:

@@ -7,10 +7,12 @@ are shared by the cells, so two cells are no two independent samples (see `stats
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mnist_bench.compare.comparable import obstacle
 from mnist_bench.compare.matching import cells_of
+from mnist_bench.metrics import METRICS
 from mnist_bench.report.cells import Cell, Material, _cell_of, _shortly_named, swept
 from mnist_bench.report.curves import Curve, StyleControl, _curves, style_control
-from mnist_bench.report.effects import Change, HeatMap, changes, heat_maps, times_compare
+from mnist_bench.report.effects import Change, HeatMap, changes, heat_maps
 from mnist_bench.report.leaderboard import Standing, rank_cells
 from mnist_bench.report.mistakes import Mistakes, find_mistakes
 from mnist_bench.store.samples import Sample, Selection
@@ -26,7 +28,7 @@ class Findings:
         samples: The runs that count: one a cell and seed.
         missing: Names of runs that were planned and not begun.
         notices: What a reader has to know, a sentence each.
-        times_compare: Whether all runs with a result had one and the same machine to themselves.
+        time_obstacle: Why the times of these runs do not compare; empty if they do.
         swept: The settings that vary -> their values, in order.
         standings: The leaderboard.
         changes: Effects of the swept settings.
@@ -42,7 +44,7 @@ class Findings:
     samples: tuple[Sample, ...]
     missing: tuple[str, ...]
     notices: tuple[str, ...]
-    times_compare: bool
+    time_obstacle: str
     swept: Mapping[str, tuple[str, ...]]
     standings: tuple[Standing, ...]
     changes: tuple[Change, ...]
@@ -80,7 +82,9 @@ def examine(material: Material) -> Findings:
         samples=tuple(sample for samples in found.values() for sample in samples),
         missing=material.missing,
         notices=tuple(notices),
-        times_compare=times_compare([run for cell in cells for run in cell.runs]),
+        time_obstacle=obstacle(
+            METRICS["epoch_seconds_median"], (run for cell in cells for run in cell.runs)
+        ),
         swept=axes,
         standings=tuple(rank_cells({c.label: [r.metrics for r in c.runs] for c in cells})),
         changes=tuple(c for key in axes for c in changes(cells, key, axes)),

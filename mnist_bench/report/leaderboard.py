@@ -1,9 +1,8 @@
 """The cells of a sweep, ranked by their mean over seeds."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from statistics import fmean, stdev
+from statistics import fmean
 
 from mnist_bench.text import csv_text
 
@@ -72,11 +71,11 @@ def _standing(cell: str, runs: Sequence[Mapping[str, float]]) -> Standing:
 
     half_width = None
     if len(runs) > 1:
-        from scipy import stats
+        from mnist_bench.stats.tests import mean_effect  # loads SciPy, which takes a while
 
-        accuracies = [run["test_accuracy"] for run in runs]
-        quantile = float(stats.t.ppf(0.975, len(runs) - 1))
-        half_width = quantile * stdev(accuracies) / math.sqrt(len(runs))
+        effect = mean_effect([run["test_accuracy"] for run in runs])
+        assert effect is not None, "there are two seeds"
+        half_width = float(effect.half_width(0.95))
     return Standing(
         cell=cell,
         seeds=len(runs),

@@ -88,7 +88,7 @@ def _summary(report: Findings) -> Iterable[str]:
     equal = f" ({plural(ties, 'other cell')} just as good)" if ties else ""
     yield f"Best test accuracy: {_accuracy(best)}, {best.cell}{equal}."
     fastest = min(ranked, key=lambda s: s.epoch_seconds_median or math.inf)
-    if fastest is not best and report.times_compare:
+    if fastest is not best and not report.time_obstacle:
         yield (
             f"Fastest: {_seconds(fastest)} an epoch with {_accuracy(fastest)}, {fastest.cell}; "
             f"the best one takes {_seconds(best)}."

@@ -151,7 +151,7 @@ def _effect_row(change: Change, scale: tuple[float, float]) -> dict[str, Any]:
     }
     if change.value is None or change.least is None or change.most is None:
         why = (
-            "no two runs were timed alone on one machine"
+            "no two runs were timed alone on one machine, as far as is known"
             if metric.kind is Kind.time
             else "a run of each pair has no result"
         )
@@ -228,7 +228,7 @@ def _tradeoff_section(report: Findings) -> dict[str, Any] | None:
             (drawing(shape_key(place)), shown(side))
             for place, side in enumerate(sorted({point.side for point in cell_points}))
         ],
-        "comparable": report.times_compare,
+        "obstacle": report.time_obstacle,
     }
 
 

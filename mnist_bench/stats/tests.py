@@ -56,8 +56,12 @@ class Effect:
 
         `p_value() < alpha` exactly when the interval at 1 - alpha excludes 0.
         """
-        half = stats.t.isf((1 - confidence) / 2, self.df) * self.standard_error
+        half = self.half_width(confidence)
         return self.gain - half, self.gain + half
+
+    def half_width(self, confidence: float) -> FloatArray:
+        """Returns half the width of the two-sided confidence interval."""
+        return np.asarray(stats.t.isf((1 - confidence) / 2, self.df) * self.standard_error)
 
     def lower_bound(self, confidence: float) -> FloatArray:
         """Returns the one-sided bound: the true gain is not below it, with this confidence."""
@@ -158,11 +162,26 @@ def paired(baseline: ArrayLike, candidate: ArrayLike) -> Effect | None:
     Raises:
         ValueError: If a score is not finite, or the numbers of seeds differ.
     """
-    gains = pair_gains(baseline, candidate)
-    seeds = gains.shape[-1]
+    return mean_effect(pair_gains(baseline, candidate))
+
+
+def mean_effect(gains: ArrayLike) -> Effect | None:
+    """Returns the mean over the seeds with its error (Student 1908, Biometrika 6:1).
+
+    Args:
+        gains: (..., n), or any numbers, one a seed.
+
+    Returns:
+        Effects of shape (...), or None with fewer than two seeds.
+
+    Raises:
+        ValueError: If a number is not finite.
+    """
+    numbers = finite_scores(gains)
+    seeds = numbers.shape[-1]
     if seeds < 2:
         return None
-    mean, variance = mean_and_variance(gains)
+    mean, variance = mean_and_variance(numbers)
     return Effect(mean, np.sqrt(variance / seeds), np.full_like(mean, seeds - 1))
 
 

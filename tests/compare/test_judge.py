@@ -10,6 +10,7 @@ from scipy import stats as scipy_stats
 from mnist_bench.compare.judge import compare_selections
 from mnist_bench.compare.options import FailOn, Gate, Options, Verdict
 from mnist_bench.compare.planning import plan_seeds
+from mnist_bench.compare.verdicts import sizes_of
 from mnist_bench.errors import Refusal
 from mnist_bench.metrics import METRICS
 from mnist_bench.store.samples import Selection
@@ -63,9 +64,10 @@ def test_the_numbers_of_a_row_are_those_of_scipy():
     assert row.change == pytest.approx(-0.02)
     assert (row.low, row.high) == pytest.approx((interval.low, interval.high))
     assert row.p == row.adjusted_p == pytest.approx(reference.pvalue)
-    assert row.probability_better == 0
-    assert row.resampling_p == pytest.approx(2 / math.comb(10, 5))
-    assert row.hedges_g < -10
+    (sizes,) = sizes_of([row], paired=False)
+    assert sizes.probability_better == 0
+    assert sizes.resampling_p == pytest.approx(2 / math.comb(10, 5))
+    assert sizes.hedges_g < -10
     assert row.baseline.spread == pytest.approx(np.std(GOOD, ddof=1))
     assert row.not_worse is False
 

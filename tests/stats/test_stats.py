@@ -16,6 +16,7 @@ from mnist_bench.stats.tests import (
     decide,
     holm,
     mcnemar,
+    mean_effect,
     paired,
     stack,
     strictest_alpha,
@@ -622,3 +623,11 @@ def test_mcnemar_mirrors_and_is_1_without_change():
 def test_mcnemar_refuses_what_it_cannot_pair(baseline, candidate, message):
     with pytest.raises(ValueError, match=message):
         mcnemar(baseline, candidate)
+
+
+def test_the_interval_of_a_mean_is_students():
+    found = mean_effect([1, 2, 3])
+    assert found.half_width(0.95) == pytest.approx(4.302653 / 3**0.5)  # t(0.975; 2), deviation 1
+    low, high = found.interval(0.95)
+    assert (high - low) / 2 == pytest.approx(found.half_width(0.95))
+    assert mean_effect([1]) is None

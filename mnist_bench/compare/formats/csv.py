@@ -1,41 +1,43 @@
 """A comparison as CSV: a line for each metric in each cell and over all of them."""
 
-from collections.abc import Callable
+from dataclasses import asdict
 
-from mnist_bench.compare.verdicts import Comparison, Judged
+from mnist_bench.compare.verdicts import Comparison, Judged, sizes_of
+from mnist_bench.stats.effect_sizes import EffectSizes
 from mnist_bench.text import csv_text, csv_value
 
 CSV_FILE = "compare.csv"
 
-CSV_FIELDS: dict[str, Callable[[Judged], object]] = {
-    "metric": lambda row: row.metric.name,
-    "cell": lambda row: row.cell or "(all cells)",
-    "gated": lambda row: row.gated,
-    "verdict": lambda row: row.verdict,
-    "baseline_seeds": lambda row: len(row.baseline.seeds) if row.baseline else None,
-    "candidate_seeds": lambda row: len(row.candidate.seeds) if row.candidate else None,
-    "baseline": lambda row: row.baseline.center if row.baseline else None,
-    "candidate": lambda row: row.candidate.center if row.candidate else None,
-    "change": lambda row: row.change,
-    "low": lambda row: row.low,
-    "high": lambda row: row.high,
-    "p": lambda row: row.p,
-    "adjusted_p": lambda row: row.adjusted_p,
-    "hedges_g": lambda row: row.hedges_g,
-    "probability_better": lambda row: row.probability_better,
-    "resampling_p": lambda row: row.resampling_p,
-    "seeds_needed": lambda row: row.seeds_needed,
-    "note": lambda row: row.note,
-}
-
 
 def as_csv(comparison: Comparison) -> str:
     """Returns a line for each metric in each cell and over all of them."""
-    return csv_text(
-        ["candidate", *CSV_FIELDS],
-        (
-            map(csv_value, [pairing.candidate.label, *(f(row) for f in CSV_FIELDS.values())])
-            for pairing in comparison.pairings
-            for row in pairing.rows()
-        ),
-    )
+    lines = [
+        {"candidate": pairing.candidate.label, **_csv_line(row, sizes)}
+        for pairing in comparison.pairings
+        for row, sizes in zip(
+            pairing.rows(), sizes_of(pairing.rows(), comparison.options.paired), strict=True
+        )
+    ]
+    return csv_text(list(lines[0]), (map(csv_value, line.values()) for line in lines))
+
+
+def _csv_line(row: Judged, sizes: EffectSizes) -> dict[str, object]:
+    before, after = row.baseline, row.candidate
+    return {
+        "metric": row.metric.name,
+        "cell": row.cell or "(all cells)",
+        "gated": row.gated,
+        "verdict": row.verdict,
+        "baseline_seeds": len(before.seeds) if before else None,
+        "candidate_seeds": len(after.seeds) if after else None,
+        "baseline": before.center if before else None,
+        "candidate": after.center if after else None,
+        "change": row.change,
+        "low": row.low,
+        "high": row.high,
+        "p": row.p,
+        "adjusted_p": row.adjusted_p,
+        **asdict(sizes),
+        "seeds_needed": row.seeds_needed,
+        "note": row.note,
+    }

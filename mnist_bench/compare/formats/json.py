@@ -2,11 +2,12 @@
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 import mnist_bench
-from mnist_bench.compare.verdicts import Comparison, Judged
+from mnist_bench.compare.verdicts import Comparison, Judged, sizes_of
 from mnist_bench.compare.wording import OUTCOMES
 from mnist_bench.store.samples import Sample, Selection
 
@@ -52,8 +53,8 @@ def comparison_json(comparison: Comparison) -> dict[str, Any]:
                 "new": list(pairing.match.new),
                 "differences": [asdict(d) for d in pairing.match.differences],
                 "notices": list(pairing.match.notices),
-                "suites": [_row_json(row) for row in pairing.suites],
-                "cells": [_row_json(row) for row in pairing.cells],
+                "suites": _rows_json(pairing.suites, options.paired),
+                "cells": _rows_json(pairing.cells, options.paired),
             }
             for pairing in comparison.pairings
         ],
@@ -76,14 +77,17 @@ def _sample_json(sample: Sample) -> dict[str, Any]:
     }
 
 
-def _row_json(row: Judged) -> dict[str, Any]:
-    return {
-        **_without_infinity(asdict(row)),
-        "metric": row.metric.name,
-        "kind": str(row.metric.kind),
-        "scale": "log" if row.metric.scale.log else "difference",
-        "verdict": str(row.verdict),
-    }
+def _rows_json(rows: Sequence[Judged], paired: bool) -> list[dict[str, Any]]:
+    return [
+        {
+            **_without_infinity(asdict(row) | asdict(sizes)),
+            "metric": row.metric.name,
+            "kind": str(row.metric.kind),
+            "scale": "log" if row.metric.scale.log else "difference",
+            "verdict": str(row.verdict),
+        }
+        for row, sizes in zip(rows, sizes_of(rows, paired), strict=True)
+    ]
 
 
 def _without_infinity(value: Any) -> Any:

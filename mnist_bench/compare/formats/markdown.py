@@ -17,14 +17,11 @@ from mnist_bench.text import markdown_table, markdown_text, plural
 
 MARKDOWN_FILE = "compare.md"
 MARKDOWN_ROWS = 100
-"""Cells in a Markdown report, worst first: a comment on GitHub holds 65,536 characters."""
-
-
-# Markdown
+"""Cells that are shown, worst first: a comment on GitHub holds 65,536 characters."""
 
 
 def as_markdown(comparison: Comparison) -> str:
-    """Returns a report that fits in a comment on a pull request."""
+    """Returns the comparison, so short that it fits in a comment on a pull request."""
     parts = [
         f"### {markdown_text(outcome(comparison))}",
         "\n".join(f"- {markdown_text(reason)}" for reason in comparison.reasons[:MARKDOWN_ROWS]),
