@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from mnist_bench.compare.matching import MatchedCell, values_of
-from mnist_bench.metrics import COMPILE_BOUND, Kind, Metric
+from mnist_bench.metrics import Kind, Metric
 
 
 def obstacle(metric: Metric, cells: Iterable[MatchedCell]) -> str:
@@ -15,7 +15,7 @@ def obstacle(metric: Metric, cells: Iterable[MatchedCell]) -> str:
     if metric.kind is not Kind.time:
         return ""
     reasons = {"host_fp": "the machines differ", "threads": "the numbers of threads differ"}
-    if metric.name in COMPILE_BOUND:
+    if metric.is_with_compiling:
         reasons["compiled"] = "only some of the runs reused a compiled program"
     for fact, reason in reasons.items():
         if len(values_of(samples, fact)) > 1:

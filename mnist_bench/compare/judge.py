@@ -17,10 +17,9 @@ from mnist_bench.compare.matching import Match, MatchedCell, check_ignored, matc
 from mnist_bench.compare.options import Options, Verdict
 from mnist_bench.compare.verdicts import Comparison, Group, Judged, Pairing
 from mnist_bench.errors import Refusal
-from mnist_bench.metrics import METRICS, Kind, Metric
+from mnist_bench.metrics import METRICS, FloatArray, Kind, Metric, Use, used_for
 from mnist_bench.stats.effect_sizes import hedges_g, permutation_p, probability_better, sign_flip_p
 from mnist_bench.stats.power import MAX_SEEDS, seeds_needed
-from mnist_bench.stats.scale import FloatArray
 from mnist_bench.stats.tests import (
     Effect,
     decide,
@@ -125,13 +124,14 @@ def _recorded_metrics(cells: Iterable[MatchedCell], options: Options) -> list[Me
     """
     runs = [sample for cell in cells for sample in (*cell.baseline, *cell.candidate)]
     recorded = {name for sample in runs for name in sample.metrics}
+    known = used_for(Use.compared)
     for name in options.gates:
         if name not in recorded and not all(sample.failure for sample in runs):
             raise Refusal(
                 f"--metric {name}: no run has it; they have: "
-                f"{', '.join(metric for metric in METRICS if metric in recorded)}"
+                f"{', '.join(name for name in known if name in recorded)}"
             )
-    return [m for m in METRICS.values() if m.name in recorded or m.name in options.gates]
+    return [m for m in known.values() if m.name in recorded or m.name in options.gates]
 
 
 def _judge_family(
