@@ -25,7 +25,7 @@ import numpy as np
 import scipy.stats
 
 import mnist_bench
-from mnist_bench.stats.scale import FloatArray
+from mnist_bench.metrics import FloatArray
 from mnist_bench.stats.tests import Effect, decide, holm, paired, suite, welch, widest_suite
 
 ALPHA = 0.05

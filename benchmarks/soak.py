@@ -70,7 +70,7 @@ def soak(folder: Path, kills: int, seed: int, sweep: tuple[str, ...] = SWEEP) ->
         experiment = f"sweep_{counts.sweeps}"
         seen: set[str] = set()
         while not ends_by_itself(folder, experiment, sweep, dice, counts, kills):
-            finished = {run.run_id for run in runs_of(folder, experiment) if run.is_reusable()}
+            finished = {run.run_id for run in runs_of(folder, experiment) if not run.failure}
             counts.lost += len(seen - finished)
             seen |= finished
         judge(runs_of(folder, experiment), reference, seen, counts)
@@ -113,7 +113,7 @@ def judge(
     seen: set[str],
     counts: Counts,
 ) -> None:
-    finished = [run for run in runs if run.is_reusable()]
+    finished = [run for run in runs if not run.failure]
     identities = [run.tags["run_fp"] for run in finished]
     counts.sweeps += 1
     counts.runs_started += len(runs)

@@ -73,7 +73,7 @@ def test_1_a_run_that_was_killed_is_marked_and_run_again(cli):
     assert again.tags["retry_of"] == killed.run_id
     repaired = next(run for run in of_kind(cli) if run.run_id == killed.run_id)
     assert (repaired.status, repaired.tags["failure"]) == ("KILLED", "killed")
-    assert not repaired.is_reusable()
+    assert repaired.failure
 
 
 def test_2_and_3_killed_sweeps_end_complete_and_bit_equal(tmp_path):
@@ -133,7 +133,7 @@ def test_5_two_sweeps_on_one_store_train_each_run_once(cli):
         assert (one.returncode, other.returncode) == (0, 0), outputs
     runs = of_kind(cli)
     assert len(runs) == len({run.tags["run_fp"] for run in runs}) == 4
-    assert all(run.is_reusable() for run in runs)
+    assert all(not run.failure for run in runs)
     assert {run.status for run in of_kind(cli, "sweep")} == {"FINISHED"}
     assert all("4 runs: " in output and "failed" not in output for output in outputs)
 
@@ -224,5 +224,5 @@ def test_18_a_sweep_in_one_process_that_dies_goes_on_with_the_next_command(cli):
     assert sorted(run.status for run in of_kind(cli) if run.params["model.hidden_units"] == "[13]")[
         0
     ] == ("FINISHED")
-    finished = {run.tags["run_fp"]: results(run) for run in of_kind(cli) if run.is_reusable()}
+    finished = {run.tags["run_fp"]: results(run) for run in of_kind(cli) if not run.failure}
     assert len(finished) == 2

@@ -11,7 +11,7 @@ from mnist_bench.commands.main import exit_codes, uri_option
 from mnist_bench.compare.formats import format_names, load_format
 from mnist_bench.compare.options import DEFAULT_FAIL_ON, FailOn, Gate, Options
 from mnist_bench.errors import ExitCode, Refusal
-from mnist_bench.metrics import DEFAULT_GATES, METRICS
+from mnist_bench.metrics import DEFAULT_GATES, Use, used_for
 from mnist_bench.store.samples import newest_parent, split_by, write_baseline
 from mnist_bench.store.source import SELECTORS, Source
 from mnist_bench.text import shown
@@ -206,14 +206,13 @@ def _check_combination(
 
 def _gates(entries: Sequence[str]) -> tuple[str, ...]:
     """Returns the gated metrics: those named so, or the default ones but those named `info`."""
+    known = used_for(Use.compared)
     gates: list[str] = []
     informing: list[str] = []
     for entry in entries:
         name, _, role = entry.partition(":")
-        if name not in METRICS:
-            raise Refusal(
-                f"--metric {shown(name)}: no such metric; there are: {', '.join(METRICS)}"
-            )
+        if name not in known:
+            raise Refusal(f"--metric {shown(name)}: no such metric; there are: {', '.join(known)}")
         if role not in ("", "gate", "info"):
             raise Refusal(f"--metric {shown(entry)}: is followed by :gate or :info")
         (informing if role == "info" else gates).append(name)
@@ -224,16 +223,17 @@ def _gates(entries: Sequence[str]) -> tuple[str, ...]:
 
 
 def _margins(entries: Sequence[str]) -> Mapping[str, float]:
+    known = used_for(Use.compared)
     margins = {}
     for entry in (part for text in entries for part in _listed(text)):
         name, equals, text = entry.partition("=")
-        if not equals or name not in METRICS:
+        if not equals or name not in known:
             raise Refusal(
                 f"--margin {shown(entry)}: takes NAME=MARGIN, e.g. test_accuracy=0.2pp or "
-                f"test_loss=5%; names are: {', '.join(METRICS)}"
+                f"test_loss=5%; names are: {', '.join(known)}"
             )
         try:
-            margins[name] = METRICS[name].parse_margin(text)
+            margins[name] = known[name].parse_margin(text)
         except ValueError as error:
             raise Refusal(f"--margin {shown(entry)}: {error}") from error
     return margins

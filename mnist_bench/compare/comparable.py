@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from mnist_bench.metrics import COMPILE_BOUND, Kind, Metric
+from mnist_bench.metrics import Kind, Metric
 from mnist_bench.store.samples import Sample
 
 TIME_FACTS = {
@@ -32,7 +32,7 @@ def obstacle(metric: Metric, samples: Iterable[Sample]) -> str:
     if metric.kind is not Kind.time:
         return ""
     for fact, (differs, unknown) in TIME_FACTS.items():
-        if fact == "compiled" and metric.name not in COMPILE_BOUND:
+        if fact == "compiled" and not metric.is_with_compiling:
             continue
         values = {run.facts.get(fact, "") for run in runs}
         known = values - {""}

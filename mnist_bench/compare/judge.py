@@ -17,9 +17,8 @@ from mnist_bench.compare.matching import Match, MatchedCell, check_ignored, matc
 from mnist_bench.compare.options import Options, Verdict
 from mnist_bench.compare.verdicts import Comparison, Group, Judged, Pairing
 from mnist_bench.errors import Refusal
-from mnist_bench.metrics import METRICS, Kind, Metric
+from mnist_bench.metrics import METRICS, FloatArray, Kind, Metric, Use, used_for
 from mnist_bench.stats.power import MAX_SEEDS, seeds_needed
-from mnist_bench.stats.scale import FloatArray
 from mnist_bench.stats.tests import (
     Effect,
     decide,
@@ -112,13 +111,14 @@ def _recorded_metrics(runs: Sequence[Sample], options: Options) -> list[Metric]:
         Refusal: If there are results, but none has one of the gates.
     """
     recorded = {name for sample in runs for name in sample.metrics}
+    known = used_for(Use.compared)
     for name in options.gates:
         if name not in recorded and not all(sample.failure for sample in runs):
             raise Refusal(
                 f"--metric {name}: no run has it; they have: "
-                f"{', '.join(metric for metric in METRICS if metric in recorded)}"
+                f"{', '.join(name for name in known if name in recorded)}"
             )
-    return [m for m in METRICS.values() if m.name in recorded or m.name in options.gates]
+    return [m for m in known.values() if m.name in recorded or m.name in options.gates]
 
 
 def _judge_family(

@@ -76,7 +76,7 @@ class Pairing:
     Attributes:
         candidate: The candidate.
         match: Their cells.
-        suites: Verdicts over all cells, a metric each in the order of `METRICS`.
+        suites: Verdicts over all cells, a metric each in the order of their table.
         cells: Verdicts of each metric in each cell, in that order.
     """
 

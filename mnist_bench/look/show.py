@@ -1,6 +1,6 @@
 """What `show` prints: one run, or one sweep; and what a model reads."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -14,9 +14,9 @@ from mnist_bench.config.record import caveats
 from mnist_bench.config.schema import DataConfig, DataName, PublishedConfig, Validation
 from mnist_bench.look.pictures import Digit
 from mnist_bench.look.terminal import leaderboard_table, say
+from mnist_bench.metrics import CURVES, Use, used_for
 from mnist_bench.report.leaderboard import rank_cells
-from mnist_bench.run.description import RUN_PAGE_METRICS, result_rows
-from mnist_bench.store.samples import failure_of
+from mnist_bench.run.description import result_rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,11 +24,6 @@ if TYPE_CHECKING:
 
     from mnist_bench.store.runs import StoredRun
     from mnist_bench.store.source import Source
-
-SHOWN_CURVES = {
-    "accuracy": {"train": "train_accuracy", "validation": "val_accuracy"},
-    "loss": {"train": "train_loss", "validation": "val_loss"},
-}
 
 CURVE_WIDTH, CURVE_HEIGHT = 72, 9
 BAR_WIDTH = 40
@@ -43,8 +38,8 @@ def show_run(console: Console, source: "Source", run: "StoredRun") -> None:
     say(console, run.name, "bold")
     console.print(_fact_grid({**_run_facts(run), **_circumstances(run), **_notes(run, published)}))
     console.print()
-    if any(key in run.metrics for key in RUN_PAGE_METRICS):
-        console.print(_results(run, published))
+    if rows := result_rows(run.metrics, published):
+        console.print(_results(rows, published))
         console.print()
     _print_curves(console, source, run)
 
@@ -59,9 +54,9 @@ def show_sweep(console: Console, source: "Source", sweep: "StoredRun") -> None:
             results.append(run.metrics)
     say(console, sweep.name, "bold")
     counts = ", ".join(
-        f"{sweep.metrics[f'runs_{word}']:.0f} {word}"
-        for word in ("planned", "finished", "failed", "stored")
-        if sweep.metrics.get(f"runs_{word}")
+        f"{sweep.metrics[key]:.0f} {metric.title}"
+        for key, metric in used_for(Use.sweep).items()
+        if sweep.metrics.get(key)
     )
     facts = {
         "sweep": _sweep(sweep),
@@ -139,8 +134,7 @@ def _sweep(run: "StoredRun") -> str:
 
 def _why(run: "StoredRun") -> str:
     """Returns why a run has no result, behind its state; nothing if it has one or is under way."""
-    failure = "" if run.status == "RUNNING" else failure_of(run)
-    return f": {failure}" if failure else ""
+    return f": {run.failure}" if run.failure and run.status != "RUNNING" else ""
 
 
 def _when(run: "StoredRun") -> str:
@@ -197,13 +191,13 @@ def _published(config: str) -> PublishedConfig | None:
     return PublishedConfig(**plain) if plain else None
 
 
-def _results(run: "StoredRun", published: PublishedConfig | None) -> Table:
+def _results(rows: Sequence[Sequence[str]], published: PublishedConfig | None) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("", overflow="fold")
     table.add_column("this run", justify="right", no_wrap=True)
     if published:
         table.add_column("published", justify="right", overflow="fold")
-    for row in result_rows(run.metrics, published):
+    for row in rows:
         table.add_row(*(row if published else row[:2]))
     return table
 
@@ -216,7 +210,7 @@ def _print_curves(console: Console, source: "Source", run: "StoredRun") -> None:
         say(console, "No curves: they need a terminal with UTF-8.")
         return
     width = min(CURVE_WIDTH, console.width)
-    for title, keys in SHOWN_CURVES.items():
+    for title, keys in CURVES.items():
         curves = {name: load_curve(source.client, run.run_id, key) for name, key in keys.items()}
         known = {name: curve for name, curve in curves.items() if curve}
         if not known:

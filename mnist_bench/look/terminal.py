@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -17,7 +16,8 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from mnist_bench.report.leaderboard import STANDING_TITLES, Standing, standing_cells
+from mnist_bench.metrics import Use, used_for
+from mnist_bench.report.leaderboard import Standing, standing_cells, standing_titles
 
 if TYPE_CHECKING:
     from mnist_bench.run.execute import RunSummary
@@ -56,36 +56,6 @@ def say(console: Console, line: str, style: str | None = None) -> None:
     console.print(Text(line, style=style or ""), soft_wrap=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of a result table.
-
-    Attributes:
-        key: Of the metric.
-        title: On top, with the unit.
-        form: Format of a value.
-        scale: What a value is multiplied with before it is shown.
-    """
-
-    key: str
-    title: str
-    form: str
-    scale: float = 1.0
-
-
-RESULT_COLUMNS = (
-    Column("train_accuracy", "train acc", ".4f"),
-    Column("val_accuracy", "val acc", ".4f"),
-    Column("test_accuracy", "test acc", ".4f"),
-    Column("test_loss", "test loss", ".4f"),
-    Column("params_total", "params", ",.0f"),
-    Column("epoch_seconds_median", "s/epoch", ".3f"),
-    Column("compile_seconds", "compile s", ".2f"),
-    Column("total_seconds", "total s", ".1f"),
-    Column("peak_memory_bytes", "peak GB", ".2f", 1e-9),
-)
-
-
 def result_table(metrics: Mapping[str, float], width: int) -> Table:
     """Returns the result of one run: a line of figures under their titles.
 
@@ -94,11 +64,13 @@ def result_table(metrics: Mapping[str, float], width: int) -> Table:
         width: Columns there are; where they are few, a title takes two lines.
     """
     table = Table(box=None, pad_edge=False, header_style="bold")
-    shown = [column for column in RESULT_COLUMNS if column.key in metrics]
-    for column in shown:
-        title = column.title if width >= 100 else column.title.replace(" ", "\n")
+    known = [metric for metric in used_for(Use.terminal).values() if metric.name in metrics]
+    # From training to the test, and last what it took.
+    known.sort(key=lambda metric: (metric.is_cost, Use.epoch not in metric.use))
+    for metric in known:
+        title = metric.column_title if width >= 100 else metric.column_title.replace(" ", "\n")
         table.add_column(title, justify="right", no_wrap=True)
-    table.add_row(*(format(metrics[c.key] * c.scale, c.form) for c in shown))
+    table.add_row(*(metric.figure(metrics[metric.name], narrow=True) for metric in known))
     return table
 
 
@@ -123,7 +95,7 @@ def leaderboard_table(standings: Sequence[Standing]) -> Table:
     title = "Leaderboard: mean over seeds"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     table.add_column("cell", overflow="fold")
-    for name in ("seeds", *STANDING_TITLES):
+    for name in ("seeds", *standing_titles()):
         table.add_column(name, justify="right", no_wrap=True)
     for standing in standings:
         table.add_row(Text(standing.cell), str(standing.seeds), *standing_cells(standing))

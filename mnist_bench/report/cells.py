@@ -18,12 +18,6 @@ STYLE, WIDTH, OPTIMIZER, BATCH = (
     *("optimizer.name", "train.batch_size"),
 )
 
-NEEDED_METRICS = (
-    *("test_accuracy", "test_loss"),
-    *("epoch_seconds_median", "total_seconds", "params_total"),
-)
-"""A run without one of these has no result; a file that somebody wrote may hold such runs."""
-
 
 @dataclass(frozen=True, slots=True)
 class Material:
@@ -81,7 +75,7 @@ def gather(source: "Source", selector: str) -> Material:
     label = selection.label if sweep is None else f"sweep:{sweep.tags['sweep_id'][:12]}"
     if not source.keeps(selection):
         return Material(label, selection.samples, missing=(), histories={}, answers={})
-    with_result = [sample for sample in selection.samples if _has_result(sample)]
+    with_result = [sample for sample in selection.samples if not sample.failure]
     return Material(
         label=label,
         samples=selection.samples,
@@ -97,13 +91,9 @@ def _cell_of(samples: Sequence[Sample]) -> Cell:
         label=shown(first.cell),
         settings=first.settings,
         data_fp=first.facts.get("data_fp", ""),
-        runs=tuple(sample for sample in samples if _has_result(sample)),
-        failed=tuple(sample for sample in samples if not _has_result(sample)),
+        runs=tuple(sample for sample in samples if not sample.failure),
+        failed=tuple(sample for sample in samples if sample.failure),
     )
-
-
-def _has_result(sample: Sample) -> bool:
-    return not sample.failure and sample.metrics.keys() >= set(NEEDED_METRICS)
 
 
 def _shortly_named(cells: Sequence[Cell]) -> list[Cell]:

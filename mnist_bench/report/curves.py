@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_bench.metrics import Use, used_for
 from mnist_bench.report.cells import STYLE, Cell, _rest
 from mnist_bench.store.samples import Sample
 from mnist_bench.text import ordered, shown
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
 
 
 CURVE_KEYS = {"validation": "val_accuracy", "training": "train_accuracy"}
-OUTCOME = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
-"""What two runs must have in common in each epoch, to the last bit, to be called the same."""
-
 MOST_POINTS = 200
 """Epochs that are drawn of a curve; of more, as many at even distances."""
 
@@ -51,7 +49,7 @@ class Curve:
         styles: Of the cells.
         seeds: How many.
         test_accuracy: Mean over the seeds.
-        bands: Of `CURVES`, by their names.
+        bands: Of `CURVE_KEYS`, by their names.
     """
 
     label: str
@@ -123,10 +121,13 @@ def _band(curves: Sequence[Sequence[float]]) -> Band:
 
 
 def _outcome(run: Sample, histories: Mapping[str, "History"]) -> tuple[object, ...]:
-    """Returns everything that is known of what a run gave, apart from its times."""
+    """Returns everything that is known of what a run gave, apart from its times.
+
+    Two runs must have it in common, to the last bit, to be called the same.
+    """
     history = histories[run.run_id]
     return (
-        *(history.get(key) for key in OUTCOME),
+        *(history.get(key) for key, metric in used_for(Use.epoch).items() if not metric.is_cost),
         run.metrics["test_loss"],
         run.metrics["test_accuracy"],
     )

@@ -8,13 +8,12 @@ from typing import TypeAlias
 import numpy as np
 
 from mnist_bench.compare.comparable import obstacle
-from mnist_bench.metrics import METRICS, Metric
+from mnist_bench.metrics import Metric, Use, used_for
 from mnist_bench.report.cells import BATCH, OPTIMIZER, WIDTH, Cell, _rest
 from mnist_bench.stats.tests import paired, seed_means, suite
 from mnist_bench.store.samples import Sample
 from mnist_bench.text import ordered
 
-EFFECT_METRICS = ("test_accuracy", "epoch_seconds_median")
 CONFIDENCE = 0.95
 Pair: TypeAlias = tuple["Cell", "Cell"]
 
@@ -89,12 +88,12 @@ def changes(cells: Sequence[Cell], key: str, axes: Mapping[str, tuple[str, ...]]
     first, *others = axes[key]
     return [
         _change(
-            METRICS[name],
-            Change(METRICS[name], key, first, level, 0, 0, 0),
+            metric,
+            Change(metric, key, first, level, 0, 0, 0),
             [(g[first], g[level]) for g in groups.values() if g.keys() >= {first, level}],
         )
         for level in others
-        for name in EFFECT_METRICS
+        for metric in used_for(Use.lead).values()
     ]
 
 

@@ -1,9 +1,10 @@
 """The cells of a sweep, ranked by their mean over seeds."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from statistics import fmean
 
+from mnist_bench.metrics import Use, used_for
 from mnist_bench.text import csv_text
 
 
@@ -14,22 +15,20 @@ class Standing:
     Attributes:
         cell: Readable name.
         seeds: Runs that finished.
-        test_accuracy: Mean over them, a share in [0, 1]; None where there is none.
-        half_width: Half of the 95 % interval of that mean; None with fewer than two seeds.
-        test_loss: Mean over them.
-        epoch_seconds_median: Mean over them of the median epoch.
-        total_seconds: Mean over them.
-        params_total: Weights of the model.
+        means: Metric -> mean over these runs, where all have it.
+        half_width: Half of the 95 % interval of the mean test accuracy; None with fewer than two
+            seeds.
     """
 
     cell: str
     seeds: int
-    test_accuracy: float | None
+    means: Mapping[str, float]
     half_width: float | None
-    test_loss: float | None
-    epoch_seconds_median: float | None
-    total_seconds: float | None
-    params_total: float | None
+
+    @property
+    def test_accuracy(self) -> float | None:
+        """The mean that cells are ranked by, a share in [0, 1]; None without a result."""
+        return self.means.get("test_accuracy")
 
 
 def rank_cells(runs: Mapping[str, Sequence[Mapping[str, float]]]) -> list[Standing]:
@@ -44,31 +43,33 @@ def rank_cells(runs: Mapping[str, Sequence[Mapping[str, float]]]) -> list[Standi
 
 def leaderboard_csv(standings: Sequence[Standing]) -> str:
     """Returns the leaderboard as CSV."""
-    names = [field.name for field in fields(Standing)]
-    return csv_text(names, ([getattr(standing, name) for name in names] for standing in standings))
+    first, *others = used_for(Use.board)
+    return csv_text(
+        ["cell", "seeds", first, "half_width", *others],
+        (
+            [s.cell, s.seeds, s.means.get(first), s.half_width, *map(s.means.get, others)]
+            for s in standings
+        ),
+    )
 
 
-STANDING_TITLES = ("test accuracy", "test loss", "s/epoch", "total s", "params")
+def standing_titles() -> list[str]:
+    """Returns the titles of the figures of a standing; the first, with its interval, is wide."""
+    first, *others = used_for(Use.board).values()
+    return [first.title, *(metric.column_title for metric in others)]
 
 
 def standing_cells(standing: Standing) -> list[str]:
-    """Returns the figures of a standing as text, in the order of `STANDING_TITLES`."""
-    accuracy = _text(standing.test_accuracy, ".4f")
-    if standing.half_width is not None:
-        accuracy += f" ± {standing.half_width:.4f}"
-    return [
-        accuracy,
-        _text(standing.test_loss, ".4f"),
-        _text(standing.epoch_seconds_median, ".3f"),
-        _text(standing.total_seconds, ".1f"),
-        _text(standing.params_total, ",.0f"),
-    ]
+    """Returns the figures of a standing as text, in the order of `standing_titles`."""
+    first, *others = (
+        metric.figure(standing.means[name], narrow=True) if name in standing.means else "-"
+        for name, metric in used_for(Use.board).items()
+    )
+    half = standing.half_width
+    return [first if half is None else f"{first} ± {half:.4f}", *others]
 
 
 def _standing(cell: str, runs: Sequence[Mapping[str, float]]) -> Standing:
-    def mean(key: str) -> float | None:
-        return fmean(run[key] for run in runs) if runs else None
-
     half_width = None
     if len(runs) > 1:
         from mnist_bench.stats.tests import mean_effect  # loads SciPy, which takes a while
@@ -79,14 +80,10 @@ def _standing(cell: str, runs: Sequence[Mapping[str, float]]) -> Standing:
     return Standing(
         cell=cell,
         seeds=len(runs),
-        test_accuracy=mean("test_accuracy"),
+        means={
+            name: fmean(run[name] for run in runs)
+            for name in used_for(Use.board)
+            if runs and all(name in run for run in runs)
+        },
         half_width=half_width,
-        test_loss=mean("test_loss"),
-        epoch_seconds_median=mean("epoch_seconds_median"),
-        total_seconds=mean("total_seconds"),
-        params_total=mean("params_total"),
     )
-
-
-def _text(value: float | None, form: str) -> str:
-    return "-" if value is None else format(value, form)

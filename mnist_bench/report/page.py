@@ -10,7 +10,7 @@ from mnist_bench.html.page import render_page
 from mnist_bench.report.cells import STYLE
 from mnist_bench.report.effects import Change
 from mnist_bench.report.findings import Findings
-from mnist_bench.report.leaderboard import STANDING_TITLES, Standing
+from mnist_bench.report.leaderboard import Standing, standing_titles
 from mnist_bench.report.sections import (
     ACCURACY,
     SECONDS,
@@ -41,7 +41,7 @@ def file_name(label: str) -> str:
 
 def report_page(report: Findings) -> str:
     """Returns the report as HTML; everything that came from a run is escaped."""
-    failures = [(run.name, run.failure or "incomplete") for run in report.failed]
+    failures = [(run.name, run.failure) for run in report.failed]
     return render_page(
         "sweep.html.j2",
         title=f"{_heading(report.label)}: {_finished_count(report)}",
@@ -53,7 +53,7 @@ def report_page(report: Findings) -> str:
         more_failures=max(0, len(failures) - MOST_NAMES),
         missing=report.missing[:MOST_NAMES],
         more_missing=max(0, len(report.missing) - MOST_NAMES),
-        columns=STANDING_TITLES[1:],
+        columns=standing_titles()[1:],
         standings=_leaderboard(report.standings),
         one_seed=len(report.seeds) == 1,
         heat_maps=_heat_maps(report.heat_maps),
@@ -87,7 +87,7 @@ def _summary(report: Findings) -> Iterable[str]:
     ties = sum(standing.test_accuracy == best.test_accuracy for standing in ranked) - 1
     equal = f" ({plural(ties, 'other cell')} just as good)" if ties else ""
     yield f"Best test accuracy: {_accuracy(best)}, {best.cell}{equal}."
-    fastest = min(ranked, key=lambda s: s.epoch_seconds_median or math.inf)
+    fastest = min(ranked, key=lambda s: s.means.get(SECONDS.name, math.inf))
     if fastest is not best and not report.time_obstacle:
         yield (
             f"Fastest: {_seconds(fastest)} an epoch with {_accuracy(fastest)}, {fastest.cell}; "
@@ -121,8 +121,7 @@ def _effect_sentence(change: Change, time: Sequence[Change]) -> str:
 
 
 def _seconds(standing: Standing) -> str:
-    seconds = standing.epoch_seconds_median
-    return "-" if seconds is None else SECONDS.show(seconds)
+    return SECONDS.show(standing.means[SECONDS.name])
 
 
 def _facts(report: Findings) -> list[tuple[str, str]]:

@@ -15,7 +15,7 @@ from mnist_bench.html.heat_map import draw_heat_map
 from mnist_bench.html.intervals import interval_mark
 from mnist_bench.html.page import drawing
 from mnist_bench.html.tradeoff import Point, pareto_front, shape_key, tradeoff_of_cells
-from mnist_bench.metrics import METRICS, Kind, Metric
+from mnist_bench.metrics import METRICS, Kind, Metric, Use, used_for
 from mnist_bench.report.cells import BATCH, OPTIMIZER, STYLE, WIDTH
 from mnist_bench.report.curves import Curve, StyleControl
 from mnist_bench.report.effects import Change, HeatMap
@@ -55,23 +55,21 @@ def _leaderboard(standings: Sequence[Standing]) -> list[dict[str, Any]]:
 
 def _board_row(standing: Standing, rank: int, scale: tuple[float, float]) -> dict[str, Any]:
     accuracy, half = standing.test_accuracy, standing.half_width
+    _, *others = used_for(Use.board).values()
     if accuracy is None:
-        return {"rank": "-", "cell": standing.cell, "n": 0, "numbers": ["no result", *"----"],
-                "mark": ""}  # fmt: skip
+        return {"rank": "-", "cell": standing.cell, "n": 0,
+                "numbers": ["no result", *("-" for _ in others)], "mark": ""}  # fmt: skip
     ends = None if half is None else (accuracy - half, accuracy + half)
-    numbers = {
-        "test_loss": standing.test_loss,
-        "epoch_seconds_median": standing.epoch_seconds_median,
-        "total_seconds": standing.total_seconds,
-        "params_total": standing.params_total,
-    }
     return {
         "rank": rank,
         "cell": standing.cell,
         "n": standing.seeds,
         "numbers": [
             _accuracy(standing),
-            *(METRICS[key].show(value) for key, value in numbers.items() if value is not None),
+            *(
+                metric.show(standing.means[metric.name]) if metric.name in standing.means else "-"
+                for metric in others
+            ),
         ],
         "mark": drawing(interval_mark(accuracy, ends, scale, _accuracy(standing))),
     }
@@ -120,7 +118,7 @@ def _effects(report: Findings) -> list[dict[str, Any]]:
     """Returns a table a metric, on one scale, so that the settings compare with each other."""
     compared = [change for change in report.changes if change.cells or change.left_out]
     tables = []
-    for metric in (ACCURACY, SECONDS):
+    for metric in used_for(Use.lead).values():
         own = [change for change in compared if change.metric is metric]
         ends = [
             _place(metric, end)

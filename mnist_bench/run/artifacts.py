@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,17 +13,8 @@ import yaml
 from numpy.typing import NDArray
 
 from mnist_bench.config.schema import PublishedConfig
+from mnist_bench.metrics import CURVES
 from mnist_bench.run import figures
-
-EPOCH_METRICS = (
-    "train_loss",
-    "train_accuracy",
-    "val_loss",
-    "val_accuracy",
-    "epoch_seconds",
-    "examples_per_second",
-)
-"""What is known of each epoch, by the key that it has everywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +62,10 @@ def write_settings(folder: Path, config: dict[str, Any], overrides: Sequence[str
         (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
 
 
-def write_history(folder: Path, epochs: Iterable[Mapping[str, Any]]) -> None:
+def write_history(folder: Path, epochs: Sequence[Mapping[str, Any]]) -> None:
     """Writes `history.csv`: a row an epoch, empty where a value is missing or not finite."""
     with (folder / "history.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, ["epoch", *EPOCH_METRICS], extrasaction="ignore")
+        writer = csv.DictWriter(file, epochs[0] if epochs else ["epoch"])
         writer.writeheader()
         for epoch in epochs:
             finite = {k: v for k, v in epoch.items() if v is not None and np.isfinite(v)}
@@ -99,8 +90,7 @@ def write_curves(
     """
     ours = {key: [e[key] for e in epochs] for key in epochs[0] if epochs[0][key] is not None}
     theirs = published.curves if published else {}
-    for metric in ("accuracy", "loss"):
-        keys = {"train": f"train_{metric}", "validation": f"val_{metric}"}
+    for metric, keys in CURVES.items():
         measured, reported = (
             {name: curves[key] for name, key in keys.items() if key in curves}
             for curves in (ours, theirs)

@@ -3,30 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from mnist_bench.config.schema import PublishedConfig
+from mnist_bench.metrics import METRICS, Use, used_for
 from mnist_bench.text import markdown_table, markdown_verbatim
-
-RUN_PAGE_METRICS = {
-    "test_accuracy": ("test accuracy", ".4f"),
-    "test_loss": ("test loss", ".4f"),
-    "train_accuracy": ("train accuracy, last epoch", ".4f"),
-    "train_loss": ("train loss, last epoch", ".4f"),
-    "val_accuracy": ("validation accuracy, last epoch", ".4f"),
-    "val_loss": ("validation loss, last epoch", ".4f"),
-    "best_val_accuracy": ("best validation accuracy", ".4f"),
-    "best_val_epoch": ("epoch of the best validation accuracy", ".0f"),
-    "params_total": ("parameters", ",.0f"),
-    "epoch_seconds_median": ("seconds an epoch (median of epochs 2..)", ".3f"),
-    "examples_per_second": ("training images a second, last epoch", ",.0f"),
-    "compile_seconds": ("seconds to compile", ".2f"),
-    "total_seconds": ("seconds in all", ".2f"),
-}
-
-HEADLINE = {
-    "test_accuracy": "test accuracy",
-    "train_accuracy": "train accuracy",
-    "epoch_seconds_median": "seconds an epoch",
-    "params_total": "parameters",
-}
 
 
 def run_page(
@@ -64,12 +42,15 @@ def run_page(
 
 
 def result_rows(metrics: Mapping[str, float], published: PublishedConfig | None) -> list[list[str]]:
-    """Returns what people read of a run's metrics: rows of name, value and published value."""
+    """Returns what people read of a run's metrics: rows of title, value and published value.
+
+    What it gave comes first, then what it took.
+    """
     theirs = _published_metrics(published)
     return [
-        [name, format(metrics[key], form), theirs.get(key, "")]
-        for key, (name, form) in RUN_PAGE_METRICS.items()
-        if key in metrics
+        [metric.row_title, metric.figure(metrics[metric.name]), theirs.get(metric.name, "")]
+        for metric in sorted(used_for(Use.page).values(), key=lambda metric: metric.is_cost)
+        if metric.name in metrics
     ]
 
 
@@ -91,11 +72,10 @@ def failed_run_page(
 
 def _headline(metrics: Mapping[str, float], published: Mapping[str, str]) -> str:
     said = []
-    for key, name in HEADLINE.items():
+    for key, metric in used_for(Use.headline).items():
         if key in metrics:
             theirs = f" (published: {published[key]})" if key in published else ""
-            _, form = RUN_PAGE_METRICS[key]
-            said.append(f"{name} **{metrics[key]:{form}}**{theirs}")
+            said.append(f"{metric.title} **{metric.figure(metrics[key])}**{theirs}")
     return " · ".join(said)
 
 
@@ -109,9 +89,9 @@ def _published_metrics(published: PublishedConfig | None) -> dict[str, str]:
         return {}
     found = {key: f"{values[-1]:.4f}" for key, values in published.curves.items()}
     if published.test_accuracy is not None:
-        found["test_accuracy"] = f"{published.test_accuracy:.4f}"
+        found["test_accuracy"] = METRICS["test_accuracy"].figure(published.test_accuracy)
     if published.params_total is not None:
-        found["params_total"] = f"{published.params_total:,}"
+        found["params_total"] = METRICS["params_total"].figure(published.params_total)
     if published.epoch_seconds:
         low, high = published.epoch_seconds
         found["epoch_seconds_median"] = f"{low:g} to {high:g}, on another machine"

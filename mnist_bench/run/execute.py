@@ -6,7 +6,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from functools import cache
 from pathlib import Path
@@ -17,6 +17,7 @@ from mnist_bench import environment
 from mnist_bench.config.record import as_plain, caveats, flatten
 from mnist_bench.config.schema import MatchOn, Resume, RunConfig
 from mnist_bench.identity import Identity, identify, matching_key, wanted_key
+from mnist_bench.metrics import METRICS
 from mnist_bench.run import artifacts
 from mnist_bench.run.description import failed_run_page, run_page
 from mnist_bench.text import shown
@@ -28,18 +29,6 @@ if TYPE_CHECKING:
     from mnist_bench.store.recorders import RunRecorder
     from mnist_bench.store.runs import StoredRun
     from mnist_bench.train.training import Epoch, RunResult
-
-RESULT_METRICS = (
-    "test_loss",
-    "test_accuracy",
-    "params_total",
-    "params_trainable",
-    "params_non_trainable",
-    "compile_seconds",
-    "train_seconds",
-    "eval_seconds",
-    "peak_memory_bytes",
-)
 
 
 class Timing(Enum):
@@ -121,7 +110,7 @@ def execute(
     claim.take(wait=True)
     try:
         before = _runs_before(store, config, identity)
-        finished = next((run for run in before if run.is_reusable()), None)
+        finished = next((run for run in before if not run.failure), None)
         if finished is not None and config.sweep.resume is not Resume.off:
             sweep_id = None if lineage is None else lineage.sweep_id
             other_versions = finished.tags["run_fp"] != identity.run_fp
@@ -248,7 +237,7 @@ class _Record:
 
     def epoch(self, epoch: "Epoch") -> None:
         """Records one epoch."""
-        metrics = {key: getattr(epoch, key) for key in artifacts.EPOCH_METRICS}
+        metrics = _metrics_in(epoch)
         self.epochs.append({"epoch": epoch.number, **metrics})
         self.recorder.log_epoch(
             epoch.number, metrics, epoch.step_losses.tolist(), epoch.examples.tolist()
@@ -269,7 +258,7 @@ class _Record:
 
             self.recorder.log_model(portable(result.model), _requirements())
         metrics = {
-            **{key: float(getattr(result, key)) for key in RESULT_METRICS},
+            **{key: float(value) for key, value in _metrics_in(result).items()},
             **self._best_validation(),
             **predictions.recalls(),
             "epoch_seconds_median": median(
@@ -366,7 +355,7 @@ def _tags(
         lineage: Of the sweep that starts it.
     """
     here = environment.describe()
-    finished = any(run.is_reusable() for run in before)
+    finished = any(not run.failure for run in before)
     facts = {
         "kind": "run",
         **identity.tags(),
@@ -398,6 +387,12 @@ def _params(config: RunConfig) -> dict[str, Any]:
     # Figures of others are kept in config.yaml; a parameter is what the run itself went by.
     del plain["published"]
     return flatten(plain)
+
+
+def _metrics_in(measured: "Epoch | RunResult") -> dict[str, Any]:
+    """Returns what was measured by the names of the metrics; what is no metric is not recorded."""
+    names = [field.name for field in fields(measured) if field.name in METRICS]
+    return {name: getattr(measured, name) for name in names}
 
 
 def _numbers(config: RunConfig) -> dict[str, float]:

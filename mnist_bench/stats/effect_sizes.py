@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special, stats
 
-from mnist_bench.stats.scale import FloatArray, finite_scores
+from mnist_bench.metrics import FloatArray, finite_scores
 from mnist_bench.stats.tests import mean_and_variance, pair_gains
 
 RESAMPLES = 10_000

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from mnist_bench.stats.scale import finite_scores
+from mnist_bench.metrics import finite_scores
 from mnist_bench.stats.tests import satterthwaite
 
 MAX_SEEDS = 1_000

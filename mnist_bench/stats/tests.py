@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from mnist_bench.stats.scale import FloatArray, finite_scores
+from mnist_bench.metrics import FloatArray, finite_scores
 
 Key = TypeVar("Key", bound=Hashable)
 

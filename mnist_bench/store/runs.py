@@ -1,6 +1,5 @@
 """What is read of a store: its runs, their curves and files."""
 
-import math
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.tracking import MlflowClient
 
+from mnist_bench.metrics import INCOMPLETE, has_result
 from mnist_bench.store.opening import (
     PAGE,
     Store,
@@ -26,18 +26,9 @@ from mnist_bench.store.opening import (
     store_errors,
 )
 from mnist_bench.store.views import runs_route
+from mnist_bench.text import shown
 
 PREFIX = "mnist_bench."
-
-REQUIRED_METRICS = (
-    "total_seconds",
-    "test_accuracy",
-    "test_loss",
-    "train_seconds",
-    "epoch_seconds_median",
-    "params_total",
-)
-"""A run without one of these, or with one that is not finite, is not a finished run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +59,18 @@ class StoredRun:
     artifacts: str
     experiment_id: str
 
-    def is_reusable(self) -> bool:
-        """Returns whether the run has a result: it ended well, completely, with finite figures.
+    @property
+    def failure(self) -> str:
+        """Why the run has no result, in a line; empty if it has one.
 
         The status alone says little: MLflow marks some crashed runs FINISHED.
         """
-        return (
-            self.status == "FINISHED"
-            and self.tags.get("complete") == "1"
-            and all(math.isfinite(self.metrics.get(key, math.nan)) for key in REQUIRED_METRICS)
-        )
+        if self.status == "FINISHED":
+            whole = self.tags.get("complete") == "1" and has_result(self.metrics)
+            return "" if whole else INCOMPLETE
+        reason = shown(self.tags.get("failure") or self.status.lower())
+        message = self.tags.get("failure_message")
+        return f"{reason}: {shown(message)}" if message else reason
 
 
 def find_runs(

@@ -3,13 +3,13 @@
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnist_bench.config.schema import SEMANTIC
 from mnist_bench.errors import Refusal
-from mnist_bench.metrics import METRICS
+from mnist_bench.metrics import INCOMPLETE, Use, has_result, used_for
 from mnist_bench.text import ordered, shown
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Sample:
         failure: Empty if the run has a result, otherwise why it has none.
         settings: What decides the result apart from seed and data, by configuration key.
         facts: Under which circumstances it ran, of `FACTS`.
-        metrics: Those of `METRICS` that it has, finite.
+        metrics: Those that are compared and that it has, finite.
         parent_run_id: Of its sweep; empty for none.
     """
 
@@ -158,7 +158,9 @@ def _parse(path: Path, number: int, row: Any) -> Sample:
     for name in names:
         if not types.get(name, lambda value: isinstance(value, str))(row[name]):
             raise Refusal(f"{shown(path)}: sample {number}: {name} is not of its type")
-    return Sample(**row)
+    sample = Sample(**row)
+    whole = sample.failure or has_result(sample.metrics)
+    return sample if whole else replace(sample, failure=INCOMPLETE)
 
 
 def _is_whole(value: Any) -> bool:
@@ -199,7 +201,7 @@ def sample_of(run: "StoredRun") -> Sample:
         cell=run.tags.get("cell", "") or run.run_id,
         seed=int(seed),
         start_ms=run.start_ms,
-        failure=failure_of(run),
+        failure=run.failure,
         settings={
             key: value
             for key, value in run.params.items()
@@ -208,22 +210,11 @@ def sample_of(run: "StoredRun") -> Sample:
         facts={key: run.tags[key] for key in FACTS if key in run.tags},
         metrics={
             key: run.metrics[key]
-            for key in METRICS
+            for key in used_for(Use.compared)
             if key in run.metrics and math.isfinite(run.metrics[key])
         },
         parent_run_id=run.parent_run_id,
     )
-
-
-def failure_of(run: "StoredRun") -> str:
-    """Returns why a run has no result, in a line; empty if it has one."""
-    if run.is_reusable():
-        return ""
-    if run.status == "FINISHED":
-        return "incomplete"
-    reason = shown(run.tags.get("failure") or run.status.lower())
-    message = run.tags.get("failure_message")
-    return f"{reason}: {shown(message)}" if message else reason
 
 
 def newest_parent(samples: Sequence[Sample]) -> str:

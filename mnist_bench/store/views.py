@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
+from mnist_bench.metrics import Use, used_for
+
 RUNS, CELLS, SWEEPS = (f"mnist_bench_{name}" for name in ("runs", "cells", "sweeps"))
 """The views, by the key that MLflow's address names them with."""
 
@@ -24,13 +26,18 @@ AXES = ("model.style", "model.hidden_units", "optimizer.name", "train.batch_size
 
 # Columns, as MLflow's UI names them, and their widths in pixels, with room for their titles.
 _NAME = "attributes.`Run Name`"
-_FIRST = {"metrics.`test_accuracy`": 125, "metrics.`epoch_seconds_median`": 170}
-
-_MORE_COLUMNS = {
-    "metrics.`test_loss`": 95,
-    "metrics.`total_seconds`": 115,
-    "metrics.`params_total`": 110,
+_METRIC_WIDTHS = {
+    "test_accuracy": 125,
+    "epoch_seconds_median": 170,
+    "test_loss": 95,
+    "total_seconds": 115,
+    "params_total": 110,
 }
+
+
+def _columns_of(use: Use) -> dict[str, int]:
+    return {f"metrics.`{name}`": _METRIC_WIDTHS.get(name, 105) for name in used_for(use)}
+
 
 _SETTINGS = {
     "params.`model.style`": 115,
@@ -41,7 +48,6 @@ _SETTINGS = {
 }
 
 _UNUSUAL = {"tags.`mnist_bench.caveats`": 175, "tags.`mnist_bench.failure`": 160}
-_COUNTS = {f"metrics.`runs_{name}`": 105 for name in ("planned", "finished", "failed")}
 _OVERVIEW = "Overview"
 _TIME = {"key": "epoch_seconds_median", "type": "METRIC"}
 _WIDTH = {"key": "width", "type": "METRIC"}
@@ -95,8 +101,9 @@ def saved_views() -> dict[str, str]:
         "groupBy": {"aggregateFunction": "average", "groupByKeys": [cell]},
         "searchFilter": "tags.`mnist_bench.kind` = 'run'",
     }
-    table = _FIRST | _SETTINGS | _MORE_COLUMNS | _UNUSUAL
-    means = dict.fromkeys(_FIRST | _MORE_COLUMNS, 175)
+    first, figures = _columns_of(Use.board | Use.lead), _columns_of(Use.board)
+    table = first | _SETTINGS | figures | _UNUSUAL
+    means = dict.fromkeys(first | figures, 175)
     every = (*_CHARTS, *_CHARTS_OF_RUNS)
     views = {
         RUNS: (
@@ -109,7 +116,7 @@ def saved_views() -> dict[str, str]:
         ),
         SWEEPS: (
             "Sweeps, newest first",
-            _ui_state({_NAME: 310} | _COUNTS | table, every),
+            _ui_state({_NAME: 310} | _columns_of(Use.sweep_column) | table, every),
         ),
     }
     return {

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from mnist_bench.report.leaderboard import STANDING_TITLES, Standing, standing_cells
+from mnist_bench.report.leaderboard import Standing, standing_cells, standing_titles
 from mnist_bench.text import csv_text, markdown_table, markdown_verbatim
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def sweep_page(
     best = [f"Best cell: {standings[0].cell}"] if standings[0].seeds else []
     parts = [
         *best,
-        markdown_table(["cell", "seeds", *STANDING_TITLES], _first(rows)),
+        markdown_table(["cell", "seeds", *standing_titles()], _first(rows)),
         "Test accuracy: mean over seeds, with the half width of its 95 % interval where there are "
         "two seeds or more. The runs of this sweep stand below it in the run table; a cell links "
         f"to its first run. All of it: {files}.",

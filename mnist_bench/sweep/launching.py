@@ -184,7 +184,7 @@ class Launching:
             retried = outcomes.retried.get(run_fp, ())
             if run_fp not in runs or run_fp in ended or run.run_id in retried:
                 continue
-            if run.is_reusable():
+            if not run.failure:
                 ended[run_fp] = RunSummary(run.run_id, run.name, run.metrics)
             elif run.status == "FAILED" and run.parent_run_id == outcomes.recorder.run_id:
                 failure = run.tags.get("failure", "error")

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from mnist_bench.look.terminal import WHERE_TO_LOOK, leaderboard_table, say
+from mnist_bench.metrics import METRICS
 from mnist_bench.report.leaderboard import Standing
 from mnist_bench.text import duration
 
@@ -101,11 +102,11 @@ class SweepProgress:
 def _result(summary: "RunSummary") -> str:
     if summary.failure:
         return f"{summary.name}  FAILED {summary.failure}"
-    metrics = summary.metrics
-    return (
-        f"{summary.name}  test acc {metrics['test_accuracy']:.4f}"
-        f"  {metrics['epoch_seconds_median']:.3f} s/epoch  {metrics['total_seconds']:.1f} s"
+    accuracy, epoch, total = (
+        METRICS[name].figure(summary.metrics[name], narrow=True)
+        for name in ("test_accuracy", "epoch_seconds_median", "total_seconds")
     )
+    return f"{summary.name}  test acc {accuracy}  {epoch} s/epoch  {total} s"
 
 
 def show_plan(

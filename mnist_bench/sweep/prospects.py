@@ -60,7 +60,7 @@ def assess(plan: Plan, stored: Sequence["StoredRun"]) -> list[Prospect]:
         # A run that died before its parameters were written has no seed.
         seed = old.params.get("seed", "")
         key = matching_key(old.tags, seed, match)
-        if old.is_reusable():
+        if not old.failure:
             finished.setdefault(key, old)
             outdated.setdefault((old.tags["cell_fp"], old.tags["data_fp"], seed), old)
             kind = old.tags["cell_fp"], old.tags.get("compiled", "fresh")

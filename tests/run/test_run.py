@@ -16,10 +16,11 @@ from mnist_bench import environment, identity
 from mnist_bench.config.schema import MatchOn, PublishedConfig, Validation
 from mnist_bench.errors import Refusal
 from mnist_bench.identity import identify
+from mnist_bench.metrics import Use, used_for
 from mnist_bench.run import execute
 from mnist_bench.store.opening import open_existing, open_store
 from mnist_bench.store.recorders import RunRecorder
-from mnist_bench.store.runs import REQUIRED_METRICS, find_runs, stored_run
+from mnist_bench.store.runs import find_runs, stored_run
 from mnist_bench.train import startup
 from mnist_bench.train.data import load_cached
 from mnist_bench.train.training import Epoch
@@ -66,14 +67,14 @@ def artifact(client, run_id, path, folder):
 
 def test_a_single_run_is_complete_and_tagged(client, single):
     found = stored(client, single.run_id)
-    assert found.is_reusable()
+    assert not found.failure
     assert found.parent_run_id == ""
     assert found.tags["in_study.a_study"] == "1"
     assert found.tags["caveats"] == "validation_leak,train_limit"
     assert {key: single.metrics[key] for key in found.metrics.keys() & single.metrics} == (
         pytest.approx({key: found.metrics[key] for key in found.metrics.keys() & single.metrics})
     )
-    assert single.metrics.keys() >= set(REQUIRED_METRICS)
+    assert single.metrics.keys() >= {*used_for(Use.needed), "train_seconds"}
 
 
 def test_the_page_shows_the_published_figures_and_says_what_is_unusual(client, single):
@@ -166,7 +167,7 @@ def test_a_run_that_diverges_is_failed_with_its_curve(client, uri, tmp_path):
     found = stored(client, summary.run_id)
     assert found.status == "FAILED"
     assert found.tags["failure"] == "diverged"
-    assert not found.is_reusable()
+    assert found.failure
     assert summary.failure.startswith("diverged: ")
     assert not [key for key, value in found.metrics.items() if not np.isfinite(value)]
     traced = artifact(client, summary.run_id, "traceback.txt", tmp_path).read_text()
@@ -205,7 +206,7 @@ def test_an_interrupt_leaves_the_run_killed_and_goes_on(client, uri):
         execute.execute(interrupted, [], interrupt)
     [found] = find_runs(client, ["1"], "params.seed = '77'")
     assert (found.status, found.tags["failure"]) == ("KILLED", "killed")
-    assert not found.is_reusable()
+    assert found.failure
     assert [m.step for m in client.get_metric_history(found.run_id, "train_loss")] == [1]
 
 
@@ -221,7 +222,7 @@ def test_a_further_seed_runs_the_program_of_the_one_before(client, uri):
         identity = identify(settings, load_cached(settings.data).digest)
         assert found[-1].tags.items() >= identity.tags().items()
     assert [each.tags["compiled"] for each in found] == ["fresh", "reused"]
-    assert all(each.is_reusable() for each in found)
+    assert all(not each.failure for each in found)
 
 
 def test_bad_data_leaves_no_trace(tmp_path):

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
+from mnist_bench.metrics import Scale
 from mnist_bench.stats.effect_sizes import hedges_g, permutation_p, probability_better, sign_flip_p
 from mnist_bench.stats.power import MAX_SEEDS, seeds_needed
-from mnist_bench.stats.scale import Scale
 from mnist_bench.stats.tests import (
     Effect,
     decide,

@@ -6,7 +6,7 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.tracking import MlflowClient
 
 from mnist_bench.errors import Refusal, StoreError
-from mnist_bench.store.runs import REQUIRED_METRICS
+from mnist_bench.metrics import Use, used_for
 from mnist_bench.store.samples import (
     Selection,
     newest_parent,
@@ -17,7 +17,8 @@ from mnist_bench.store.samples import (
 from mnist_bench.store.source import Source
 from tests.comparisons import FACTS, side
 
-RESULT = dict.fromkeys(REQUIRED_METRICS, 1.0) | {"test_accuracy": 0.98, "batch_loss": 0.1}
+NEEDED = dict.fromkeys(used_for(Use.needed), 1.0) | {"test_accuracy": 0.98}
+RESULT = NEEDED | {"train_seconds": 1.0, "batch_loss": 0.1}
 
 
 class Filler:
@@ -227,7 +228,8 @@ def test_split_by_refuses_what_cannot_be_split():
 
 
 def test_a_baseline_file_comes_back_as_it_was(tmp_path):
-    selection = side("label", {"a": [0.98, 0.97], "b": [0.96]})
+    more = {"total_seconds": 3.0, "params_total": 10.0}
+    selection = side("label", {"a": [0.98, 0.97], "b": [0.96]}, **more)
     path = tmp_path / "baseline.json"
     write_baseline(path, selection)
     read = read_baseline(path)

@@ -67,7 +67,7 @@ def test_a_sweep_leaves_finished_runs_under_one_parent(trained, runs):
     assert len(runs) == 8
     assert {run.parent_run_id for run in runs} == {parent.run_id}
     assert {run.status for run in [parent, *runs]} == {"FINISHED"}
-    assert all(run.is_reusable() for run in runs)
+    assert all(not run.failure for run in runs)
     assert (parent.metrics["runs_planned"], parent.metrics["runs_finished"]) == (8, 8)
 
 

@@ -11,17 +11,18 @@ from hydra.plugins.launcher import Launcher
 from rich.console import Console
 
 from mnist_bench.errors import StoreError
+from mnist_bench.metrics import Use, used_for
 from mnist_bench.run.execute import Lineage, RunSummary
 from mnist_bench.store.opening import Store, open_store
 from mnist_bench.store.recorders import RunRecorder, SweepRecorder
-from mnist_bench.store.runs import REQUIRED_METRICS, StoredRun, find_runs, runs_of
+from mnist_bench.store.runs import StoredRun, find_runs, runs_of
 from mnist_bench.sweep import launching
 from mnist_bench.sweep.plan import PlannedRun
 from mnist_bench.sweep.prospects import assess
 from mnist_bench.sweep.sweeper import run_plan
 from tests.composed import plan
 
-METRICS = dict.fromkeys(REQUIRED_METRICS, 0.5)
+METRICS = dict.fromkeys(used_for(Use.needed), 0.5)
 LOOKS = 0.05
 """Seconds between two looks of the watcher."""
 

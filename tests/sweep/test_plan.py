@@ -14,7 +14,8 @@ from mnist_bench import identity
 from mnist_bench.config.compose import load_config, resource_dir
 from mnist_bench.config.schema import DataConfig, PublishedConfig, RunConfig, Style
 from mnist_bench.errors import Refusal
-from mnist_bench.store.runs import REQUIRED_METRICS, StoredRun
+from mnist_bench.metrics import Use, used_for
+from mnist_bench.store.runs import StoredRun
 from mnist_bench.sweep.plan import Plan
 from mnist_bench.sweep.prospects import assess
 from tests.composed import compose, digest_of, plan
@@ -258,7 +259,7 @@ def stored_run(cell: str, compiled: str, seconds: float) -> StoredRun:
         status="FINISHED",
         start_ms=0,
         params={"seed": "0"},
-        metrics=dict.fromkeys(REQUIRED_METRICS, seconds),
+        metrics=dict.fromkeys(used_for(Use.needed), seconds),
         tags={**tags, "kind": "run", "complete": "1"},
         parent_run_id="",
         artifacts="",
