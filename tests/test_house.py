@@ -27,8 +27,8 @@ HOUSE = """
     __init__
     errors
     text
-    stats                  numpy scipy           # plain arrays: SciPy is found here
-    metrics
+    metrics                numpy
+    stats                  numpy scipy           # on plain arrays: SciPy is found here
     environment            psutil
     config                 hydra omegaconf
     train                  keras numpy tensorflow
@@ -44,7 +44,6 @@ HOUSE = """
     compare/formats/text   click                 # colours
     report                 numpy
     report/sections        PIL markupsafe
-    report/leaderboard     scipy                 # one quantile
     look/pictures          PIL numpy
     look/predict           numpy
     look/server            psutil

@@ -7,7 +7,8 @@ from rich.console import Console
 
 from mnist_bench import environment
 from mnist_bench.look.terminal import PLAIN_WIDTH
-from mnist_bench.store.runs import REQUIRED_METRICS, StoredRun
+from mnist_bench.metrics import Use, used_for
+from mnist_bench.store.runs import StoredRun
 from mnist_bench.sweep.plan import PlannedRun
 from mnist_bench.sweep.progress import show_plan
 from mnist_bench.sweep.prospects import State, assess
@@ -23,7 +24,7 @@ def finished(run: PlannedRun, **changes: str) -> StoredRun:
         status="FINISHED",
         start_ms=0,
         params={"seed": str(run.config.seed)},
-        metrics=dict.fromkeys(REQUIRED_METRICS, 0.5),
+        metrics=dict.fromkeys(used_for(Use.needed), 0.5),
         tags={**tags, "kind": "run", "complete": "1"},
         parent_run_id="",
         artifacts="",
