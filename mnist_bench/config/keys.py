@@ -30,7 +30,7 @@ def all_keys() -> list[KeyEntry]:
     """Returns all settings but those that come with the choice of a group, or with a study."""
     values = {name.value: flatten(default_values(name.value)) for name in OPTIMIZERS.values()}
     found = []
-    for key, item in _described_fields().items():
+    for key, item in described_fields().items():
         having = {name: flat[key] for name, flat in values.items() if key in flat}
         first = next(iter(having.values()))
         about = item.metadata["about"]
@@ -63,7 +63,8 @@ def group_table() -> str:
     )
 
 
-def _described_fields() -> dict[str, "Field[Any]"]:
+def described_fields() -> dict[str, "Field[Any]"]:
+    """Returns the fields of `all_keys`, by dotted key."""
     found: dict[str, Field[Any]] = {}
     for section in fields(RunConfig):
         schemas = OPTIMIZERS if section.name == "optimizer" else [section.type]

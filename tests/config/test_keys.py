@@ -1,17 +1,19 @@
 """The tables of `--help`, the README and `conf/` say the same."""
 
 import re
+import shlex
+from enum import EnumType
 from pathlib import Path
 
 import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from mnist_bench.config.compose import resource_dir
-from mnist_bench.config.keys import all_keys, group_table, key_table
+from mnist_bench.config.compose import default_values, resource_dir
+from mnist_bench.config.keys import all_keys, described_fields, group_table, key_table
 from mnist_bench.config.record import flatten
 from mnist_bench.config.schema import EngineName, OptimizerName, Validation
-from tests.composed import compose
+from tests.composed import compose, configure
 
 README = Path(__file__).parents[2] / "README.md"
 KEYS = {key.name: key for key in all_keys()}
@@ -43,6 +45,19 @@ def test_closed_sets_are_listed_and_lists_have_an_example():
     for key in ("model.hidden_units", "sweep.exclude"):
         typed = re.search(r"e\.g\. '(.+)'", KEYS[key].about)[1]
         assert OmegaConf.select(compose(typed), key)
+
+
+@pytest.mark.parametrize("key", described_fields())
+def test_each_setting_has_a_closed_set_or_rules_whose_examples_pass(key):
+    field = described_fields()[key]
+    rules = field.metadata["rules"]
+    is_closed = isinstance(field.type, EnumType) or field.type in (bool, bool | None)
+    assert bool(rules) != is_closed
+    having = (n.value for n in OptimizerName if key in flatten(default_values(n.value)))
+    group = f"optimizer={next(having)}"
+    for rule in rules:
+        [typed] = shlex.split(rule.typed(key))
+        assert configure(typed, groups=(group,))
 
 
 def test_the_tables_are_in_columns():
