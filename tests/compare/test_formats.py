@@ -95,6 +95,15 @@ def test_csv_has_a_line_for_each_row():
     assert {r["cell"] for r in rows} == {"(all cells)", "cell", "other"}
 
 
+def test_csv_names_the_candidate_and_gives_its_value():
+    header, *rows = csv.reader(io.StringIO(as_csv(comparison(label="who"))))
+    assert header[:4] == ["candidate", "metric", "cell", "gated"]
+    assert header[7:10] == ["baseline", "candidate", "change"]
+    assert {row[0] for row in rows} == {"who"}
+    row = next(r for r in rows if r[1:3] == ["test_accuracy", "cell"])
+    assert (float(row[7]), float(row[8])) == (pytest.approx(0.98), pytest.approx(0.96))
+
+
 def test_junit_has_a_case_for_each_gated_row():
     root = ElementTree.fromstring(as_junit(comparison()))
     (suite,) = root

@@ -12,13 +12,17 @@ CSV_FILE = "compare.csv"
 def as_csv(comparison: Comparison) -> str:
     """Returns a line for each metric in each cell and over all of them."""
     lines = [
-        {"candidate": pairing.candidate.label, **_csv_line(row, sizes)}
+        (pairing.candidate.label, _csv_line(row, sizes))
         for pairing in comparison.pairings
         for row, sizes in zip(
             pairing.rows(), sizes_of(pairing.rows(), comparison.options.paired), strict=True
         )
     ]
-    return csv_text(list(lines[0]), (map(csv_value, line.values()) for line in lines))
+    # The first column is who the candidate is; a later one of this name is its value.
+    return csv_text(
+        ["candidate", *lines[0][1]],
+        (map(csv_value, [label, *line.values()]) for label, line in lines),
+    )
 
 
 def _csv_line(row: Judged, sizes: EffectSizes) -> dict[str, object]:
