@@ -163,8 +163,8 @@ def simulate(
             false_alarm |= decision.suite_p < ALPHA
 
     first = decisions[0]
-    by_suite = (first.suite_p < ALPHA) & (first.suite.gain < 0)
-    by_cell = np.any(((first.cells_p < ALPHA) & (first.cells.gain < 0))[:, loss > 0], axis=-1)
+    by_suite = (first.suite_p < ALPHA) & (suites[0].gain < 0)
+    by_cell = np.any(((first.cells_p < ALPHA) & (cells[0].gain < 0))[:, loss > 0], axis=-1)
     return Row(
         scenario=scenario.name,
         seeds=seeds,
@@ -173,8 +173,8 @@ def simulate(
         found=float(np.mean(by_suite | by_cell)) if scenario.broken else None,
         by_suite=float(np.mean(by_suite)) if scenario.broken else None,
         by_cell=float(np.mean(by_cell)) if scenario.broken else None,
-        cell_coverage=covers(first.cells, -loss),
-        suite_coverage=covers(first.suite, -loss.mean()),
+        cell_coverage=covers(cells[0], -loss),
+        suite_coverage=covers(suites[0], -loss.mean()),
         independent=None if scenario.broken else float(np.mean(np.any(wolf < ALPHA, axis=-1))),
     )
 

@@ -39,6 +39,7 @@ HOUSE = """
     html/page              jinja2 markupsafe
     html/svg               matplotlib            # its rule for round ticks alone
     html/intervals         numpy
+    html/curves            numpy
     compare                numpy
     compare/formats/html   markupsafe
     compare/formats/text   click                 # colours

@@ -79,7 +79,7 @@ def test_a_format_of_compare_is_one_module(tmp_path, monkeypatch):
     write(tmp_path / "formats" / "org.py", FORMAT)
     monkeypatch.setattr(formats, "__path__", [*formats.__path__, str(tmp_path / "formats")])
     assert "org" in formats.format_names()
-    same = side("base", {"cell": [0.98, 0.981]})
+    same = side("base", {"cell": [0.98, 0.981]}, total_seconds=3.0, params_total=10.0)
     org = formats.load_format("org")
     assert (org.file, org.write(compare_selections(same, [same], Options()))[:8]) == (
         "compare.org",
@@ -90,7 +90,9 @@ def test_a_format_of_compare_is_one_module(tmp_path, monkeypatch):
 def test_the_command_line_knows_a_format_that_is_one_module(tmp_path):
     write(tmp_path / "formats" / "org.py", FORMAT)
     baseline = tmp_path / "base.json"
-    write_baseline(baseline, side("base", {"cell": [0.98, 0.981]}))
+    write_baseline(
+        baseline, side("base", {"cell": [0.98, 0.981]}, total_seconds=3.0, params_total=10.0)
+    )
     arguments = ("compare", baseline, baseline, "--format", "org")
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, tmp_path / "formats", *arguments],

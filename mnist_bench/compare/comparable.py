@@ -1,4 +1,4 @@
-"""When times and memory of runs can be compared: the one rule for it."""
+"""When times and memory of runs can be compared: the one rule of `compare` and sweep reports."""
 
 from collections.abc import Iterable
 

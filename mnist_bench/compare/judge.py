@@ -68,9 +68,9 @@ def compare_selections(
         judged |= _judge_family(matches, family, options, predictions)
     pairings = []
     for number, (candidate, matched) in enumerate(zip(candidates, matches, strict=True)):
-        rows = [row for metric in metrics for row in judged[number, metric.name]]
-        suites = tuple(row for row in rows if not row.cell)
-        cells = tuple(row for row in rows if row.cell)
+        rows = [judged[number, metric.name] for metric in metrics]
+        suites = tuple(suite for suite, *_ in rows)
+        cells = tuple(cell for _, *of_cells in rows for cell in of_cells)
         pairings.append(Pairing(candidate, matched, suites, cells))
     exit_code, reasons = hold_against_gate(pairings, options)
     return Comparison(baseline, tuple(pairings), options, exit_code, tuple(reasons))

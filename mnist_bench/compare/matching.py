@@ -46,15 +46,6 @@ class MatchedCell:
     baseline: tuple[Sample, ...]
     candidate: tuple[Sample, ...]
 
-    def failures(self) -> list[str]:
-        """Returns which runs have no result, and why."""
-        return [
-            f"{side} seed {sample.seed}: {sample.failure}"
-            for side, samples in (("baseline", self.baseline), ("candidate", self.candidate))
-            for sample in samples
-            if sample.failure
-        ]
-
 
 @dataclass(frozen=True, slots=True)
 class Match:

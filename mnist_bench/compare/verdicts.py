@@ -89,6 +89,10 @@ class Pairing:
         """Returns all verdicts; of a single cell its own, since that of the suite is the same."""
         return self.cells if len(self.match.cells) == 1 else (*self.suites, *self.cells)
 
+    def rows_of(self, metric: Metric) -> list[Judged]:
+        """Returns those of one metric, that of the suite first if there is one."""
+        return [row for row in self.rows() if row.metric is metric]
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:

@@ -1,11 +1,13 @@
 """Curves of many cells as SVG, a panel a cell, on one scale."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mnist_bench.html.svg import (
-    Element,
     canvas,
     draw,
     draw_dot,
@@ -25,34 +27,33 @@ ACCURACY_TICKS = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9
 
 
 @dataclass(frozen=True, slots=True)
-class CurveLine:
-    """A curve of a panel: percentages by epoch.
+class Band:
+    """A curve over several runs: shares by epoch.
 
     Attributes:
-        name: What it is; also its CSS class.
-        epochs: Where it has points.
-        mean: There.
-        low: Lower edge of its band.
-        high: Upper edge.
+        epochs: (n,) where it has points.
+        mean: (n,) over the runs; NaN where one has no value.
+        low: (n,) least of the runs.
+        high: (n,) greatest.
     """
 
-    name: str
-    epochs: Sequence[float]
-    mean: Sequence[float]
-    low: Sequence[float]
-    high: Sequence[float]
+    epochs: NDArray[np.int64]
+    mean: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
 
 
 class Panels:
     """Curves of many cells on the same scales, a panel a cell, all others faint behind it."""
 
-    def __init__(self, cells: Sequence[Sequence[CurveLine]]) -> None:
-        """Takes the curves of all panels.
+    def __init__(self, cells: Sequence[Mapping[str, Band]]) -> None:
+        """Takes the curves of all panels by their names, which are CSS classes too.
 
         The scale of accuracy is the logarithm of the share of mistakes: from 90 to 99 % is as far
         as from 99 to 99.9 %, so that neither a bad cell nor good ones are pressed flat.
         """
-        values = [v for lines in cells for line in lines for v in (*line.low, *line.high)]
+        bands = [band for cell in cells for band in cell.values()]
+        values = [v for band in bands for v in (*band.low.tolist(), *band.high.tolist())]
         finite = [_share_wrong(value) for value in values if math.isfinite(value)]
         # The lowest mistakes are the highest accuracy, at the top.
         low, high = min(finite, default=0.01), max(finite, default=1.0)
@@ -61,7 +62,7 @@ class Panels:
         )
         ticks = [tick for tick in ACCURACY_TICKS if low / 1.1 <= _share_wrong(tick) <= high * 1.1]
         self._ticks = ticks[:: 1 + len(ticks) // 6]
-        epochs = max((e for lines in cells for line in lines for e in line.epochs), default=1)
+        epochs = max((epoch for band in bands for epoch in band.epochs.tolist()), default=1)
         self._epochs = epochs
         self._x = line_through(1, max(epochs, 1 + 1e-9), PANEL_LEFT + 6, PANEL_WIDTH - 8)
         self._cells = cells
@@ -72,9 +73,12 @@ class Panels:
         svg.set("class", "hidden")
         svg.set("aria-hidden", "true")
         group = draw(draw(svg, "defs"), "g", id="all-curves")
-        for lines in self._cells:
-            for line in lines[:1]:
-                self._polyline(group, line.epochs, line.mean, "other")
+        for bands in self._cells:
+            band = next(iter(bands.values()))
+            places = points(
+                map(self._x, band.epochs.tolist()), map(self._height, band.mean.tolist())
+            )
+            draw(group, "polyline", points=places, **{"class": "other"})
         return written(svg)
 
     def panel(self, place: int, title: str) -> str:
@@ -93,21 +97,18 @@ class Panels:
         for epoch in sorted({1, round((1 + self._epochs) / 2), round(self._epochs)}):
             draw_text(svg, self._x(epoch), bottom + 15, f"{epoch}", "tick middle")
         draw(svg, "use", href="#all-curves")
-        for line in self._cells[place]:
-            xs = [self._x(epoch) for epoch in line.epochs]
-            edges = [self._height(v) for v in line.high], [self._height(v) for v in line.low]
-            around = f"{points(xs, edges[0])} {points(xs[::-1], edges[1][::-1])}"
-            draw(svg, "polygon", points=around, **{"class": f"range {line.name}"})
-            self._polyline(svg, line.epochs, line.mean, f"curve {line.name}")
-            if len(xs) == 1 and math.isfinite(line.mean[0]):
-                draw_dot(svg, xs[0], self._height(line.mean[0]), 3, line.name, line.name)
+        for name, band in self._cells[place].items():
+            xs = [self._x(epoch) for epoch in band.epochs.tolist()]
+            low, mean, high = (
+                [self._height(value) for value in values.tolist()]
+                for values in (band.low, band.mean, band.high)
+            )
+            around = f"{points(xs, high)} {points(xs[::-1], low[::-1])}"
+            draw(svg, "polygon", points=around, **{"class": f"range {name}"})
+            draw(svg, "polyline", points=points(xs, mean), **{"class": f"curve {name}"})
+            if len(xs) == 1 and math.isfinite(mean[0]):
+                draw_dot(svg, xs[0], mean[0], 3, name, name)
         return written(svg)
-
-    def _polyline(
-        self, svg: Element, epochs: Sequence[float], values: Sequence[float], classes: str
-    ) -> None:
-        places = points(map(self._x, epochs), map(self._height, values))
-        draw(svg, "polyline", points=places, **{"class": classes})
 
     def _height(self, accuracy: float) -> float:
         return self._y(math.log(_share_wrong(accuracy))) if math.isfinite(accuracy) else math.nan

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mnist_bench.html.curves import Band
 from mnist_bench.metrics import Use, used_for
 from mnist_bench.report.cells import STYLE, Cell, _rest
 from mnist_bench.store.samples import Sample
@@ -24,23 +24,6 @@ MOST_POINTS = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Band:
-    """A curve over the seeds of a cell.
-
-    Attributes:
-        epochs: (n,) the epochs that are drawn.
-        mean: (n,) over the seeds; NaN where one has no value.
-        low: (n,) least of the seeds.
-        high: (n,) greatest.
-    """
-
-    epochs: NDArray[np.int64]
-    mean: NDArray[np.float64]
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
 class Curve:
     """The accuracy by epoch of a cell, or of cells that coincide.
 
@@ -49,7 +32,7 @@ class Curve:
         styles: Of the cells.
         seeds: How many.
         test_accuracy: Mean over the seeds.
-        bands: Of `CURVE_KEYS`, by their names.
+        bands: Over the seeds, by the names of `CURVE_KEYS`.
     """
 
     label: str

@@ -10,7 +10,7 @@ import numpy as np
 from markupsafe import Markup
 from PIL import Image
 
-from mnist_bench.html.curves import CurveLine, Panels
+from mnist_bench.html.curves import Panels
 from mnist_bench.html.heat_map import draw_heat_map
 from mnist_bench.html.intervals import interval_mark
 from mnist_bench.html.page import drawing
@@ -234,21 +234,7 @@ def _curves_section(curves: Sequence[Curve]) -> dict[str, Any] | None:
     drawn = [curve for curve in curves if curve.bands][:MOST_PANELS]
     if not drawn:
         return None
-    panels = Panels(
-        [
-            [
-                CurveLine(
-                    name,
-                    band.epochs.tolist(),
-                    band.mean.tolist(),
-                    band.low.tolist(),
-                    band.high.tolist(),
-                )
-                for name, band in curve.bands.items()
-            ]
-            for curve in drawn
-        ]
-    )
+    panels = Panels([curve.bands for curve in drawn])
     return {
         "background": drawing(panels.background()),
         "panels": [

@@ -94,15 +94,11 @@ class Decision:
     """One metric judged on both levels; compare each p with the one alpha of the comparison.
 
     Attributes:
-        cells: The effect in each cell, (..., cells).
         cells_p: Adjusted p of each cell, (..., cells).
-        suite: The mean effect over the cells, (...).
         suite_p: Adjusted p of the suite, (...).
     """
 
-    cells: Effect
     cells_p: FloatArray
-    suite: Effect
     suite_p: FloatArray
 
 
@@ -133,12 +129,6 @@ def welch(baseline: ArrayLike, candidate: ArrayLike) -> Effect | None:
     Args:
         baseline: (..., n) scores.
         candidate: (..., m) scores.
-
-    Returns:
-        Effects of shape (...), or None with fewer than two seeds on a side.
-
-    Raises:
-        ValueError: If a score is not finite.
     """
     groups = finite_scores(baseline), finite_scores(candidate)
     seeds = np.array([group.shape[-1] for group in groups], dtype=np.float64)
@@ -156,27 +146,14 @@ def paired(baseline: ArrayLike, candidate: ArrayLike) -> Effect | None:
         baseline: (..., n) scores.
         candidate: (..., n) scores, the same seeds in the same order.
 
-    Returns:
-        Effects of shape (...), or None with fewer than two seeds.
-
     Raises:
-        ValueError: If a score is not finite, or the numbers of seeds differ.
+        ValueError: If the numbers of seeds differ.
     """
     return mean_effect(pair_gains(baseline, candidate))
 
 
 def mean_effect(gains: ArrayLike) -> Effect | None:
-    """Returns the mean over the seeds with its error (Student 1908, Biometrika 6:1).
-
-    Args:
-        gains: (..., n), or any numbers, one a seed.
-
-    Returns:
-        Effects of shape (...), or None with fewer than two seeds.
-
-    Raises:
-        ValueError: If a number is not finite.
-    """
+    """Returns the mean of (..., n) numbers over the seeds (Student 1908, Biometrika 6:1)."""
     numbers = finite_scores(gains)
     seeds = numbers.shape[-1]
     if seeds < 2:
@@ -277,8 +254,7 @@ def decide(cells: Mapping[Key, Effect], suites: Mapping[Key, Effect]) -> dict[Ke
     cells_p = share * holm(np.concatenate([c.p_value() for c in cells.values()], axis=-1))
     by_metric = np.split(np.minimum(cells_p, 1), np.cumsum(sizes)[:-1], axis=-1)
     return {
-        key: Decision(effects, by_metric[i], suites[key], np.minimum(suites_p[..., i], 1))
-        for i, (key, effects) in enumerate(cells.items())
+        key: Decision(by_metric[i], np.minimum(suites_p[..., i], 1)) for i, key in enumerate(cells)
     }
 
 

@@ -12,7 +12,7 @@ from mlflow.tracking import MlflowClient
 from PIL import Image
 
 from mnist_bench.commands.main import COMMANDS, run_command
-from mnist_bench.html.curves import PANEL_HEIGHT, CurveLine, Panels
+from mnist_bench.html.curves import PANEL_HEIGHT, Band, Panels
 from mnist_bench.report.cells import BATCH, OPTIMIZER, STYLE, WIDTH, Material, gather
 from mnist_bench.report.curves import MOST_POINTS
 from mnist_bench.report.findings import examine
@@ -379,8 +379,8 @@ def test_hostile_names_are_text(text):
 
 
 def test_the_scale_of_curves_ends_where_no_mistake_is_left():
-    line = CurveLine("training", [1, 2], [0.5, 1.0], [0.5, 1.0], [0.5, 1.0])
-    svg = ElementTree.fromstring(Panels([[line]]).panel(0, "title"))
+    band = Band(np.array([1, 2]), *[np.array([0.5, 1.0])] * 3)
+    svg = ElementTree.fromstring(Panels([{"training": band}]).panel(0, "title"))
     polyline = svg.find("polyline")
     (_, first), (_, last) = (p.split(",") for p in polyline.get("points").split())
     assert 0 < float(last) < float(first) < PANEL_HEIGHT

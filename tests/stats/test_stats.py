@@ -384,8 +384,7 @@ def test_decide_doubles_the_holm_p_of_each_level():
     assert result["epoch_seconds_median"].cells_p == pytest.approx(np.minimum(cells_p[3:], 1))
     assert result["test_accuracy"].suite_p == pytest.approx(min(suites_p[0], 1))
     assert result["epoch_seconds_median"].suite_p == pytest.approx(min(suites_p[1], 1))
-    assert result["test_accuracy"].suite.gain == pytest.approx(-0.7 / 3)
-    assert result["test_accuracy"].cells is accuracy
+    assert suites["test_accuracy"].gain == pytest.approx(-0.7 / 3)
     # The first cell: t = -10 with 4 df, five cell tests, two levels.
     assert result["test_accuracy"].cells_p[0] == pytest.approx(5 * 2 * 2 * scipy_stats.t.sf(10, 4))
 

@@ -56,20 +56,18 @@ def _pairing(pairing: Pairing, options: Options) -> dict[str, Any]:
 
 
 def _metric(pairing: Pairing, suite: Judged, options: Options) -> dict[str, Any]:
-    cells = [row for row in pairing.cells if row.metric is suite.metric]
-    rows = [suite, *cells] if len(cells) > 1 else cells
-    urgent = sorted(cells, key=lambda row: ORDER.index(row.verdict))[:CHART_ROWS]
+    rows, cells = pairing.rows_of(suite.metric), len(pairing.match.cells)
+    urgent = sorted(rows[-cells:], key=lambda row: ORDER.index(row.verdict))[:CHART_ROWS]
     name = suite.metric.title
     unit = suite.metric.show_change(0).split()[-1]
-    drawn = [suite, *urgent] if len(cells) > 1 else urgent
     return {
         "name": name,
         "heading": heading(suite, options),
-        "rows": [_table_row(row, row_title(row, len(cells))) for row in rows],
-        "left_out": len(cells) - len(urgent),
+        "rows": [_table_row(row, row_title(row, cells)) for row in rows],
+        "left_out": cells - len(urgent),
         "forest": drawing(
             forest(
-                [_forest_line(row, len(cells)) for row in drawn],
+                [_forest_line(row, cells) for row in rows[:-cells] + urgent],
                 margin=100 * options.margin(suite.metric),
                 title=f"Forest plot: change of {name} with its interval in each cell",
                 unit=unit,

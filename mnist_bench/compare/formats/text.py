@@ -80,11 +80,10 @@ def _pairing_lines(pairing: Pairing, options: Options) -> Iterable[StyledLine]:
         if suite.metric.name not in options.gates:
             informing.append(suite)
             continue
-        cells = [row for row in pairing.cells if row.metric is suite.metric]
-        shown_rows = [suite, *cells] if len(cells) > 1 else cells
+        rows = pairing.rows_of(suite.metric)
         yield Tone.plain, ""
         yield Tone.strong, heading(suite, options)
-        yield from _aligned(shown_rows, [row_title(row, len(cells)) for row in shown_rows])
+        yield from _aligned(rows, [row_title(row, len(matched.cells)) for row in rows])
     if informing:
         yield Tone.plain, ""
         yield Tone.strong, "over all cells, informing only"
