@@ -243,6 +243,18 @@ def talkative_folders(folder: Path) -> set[str]:
     return {name for name, tree in folders.items() if len(tree.body) > 1}
 
 
+def borrowed_privates(folder: Path) -> set[str]:
+    """Returns the private names that a module imports from another one."""
+    return {
+        f"{name} imports {alias.name}"
+        for name, tree in read_package(folder).items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if alias.name.startswith("_") and not alias.name.startswith("__")
+    }
+
+
 def vague_names(folder: Path) -> set[str]:
     """Returns the modules and classes whose name says nothing of what is in them."""
     trees = read_package(folder)
@@ -257,7 +269,8 @@ def vague_names(folder: Path) -> set[str]:
 
 BY_TABLE = [upward_imports, rooms_without_a_row, foreign_libraries, unused_permissions]
 BY_ITSELF = [
-    *(circles, names_with_two_homes, crowded_folders, long_files, silent_modules, vague_names)
+    *(circles, names_with_two_homes, borrowed_privates, crowded_folders, long_files),
+    *(silent_modules, vague_names),
 ]
 
 
@@ -361,6 +374,11 @@ def test_a_sound_house_passes(check, tmp_path):
         (long_files, {"low.py": "\n" * 451}, "low.py"),
         (silent_modules, {"low.py": "X = 1"}, "house.low"),
         (talkative_folders, {"high/__init__.py": '"""High."""\nimport os'}, "house.high"),
+        (
+            borrowed_privates,
+            {"high/room.py": "from house.low import _f"},
+            "house.high.room imports _f",
+        ),
         (vague_names, {"high/utils.py": ""}, "house.high.utils"),
         (vague_names, {"helpers/__init__.py": ""}, "house.helpers"),
         (vague_names, {"low.py": "class BaseCell: ..."}, "BaseCell"),

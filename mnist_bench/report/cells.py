@@ -85,7 +85,8 @@ def gather(source: "Source", selector: str) -> Material:
     )
 
 
-def _cell_of(samples: Sequence[Sample]) -> Cell:
+def cell_of(samples: Sequence[Sample]) -> Cell:
+    """Returns the samples of one cell as a cell."""
     first = samples[0]
     return Cell(
         label=shown(first.cell),
@@ -96,7 +97,7 @@ def _cell_of(samples: Sequence[Sample]) -> Cell:
     )
 
 
-def _shortly_named(cells: Sequence[Cell]) -> list[Cell]:
+def shortly_named(cells: Sequence[Cell]) -> list[Cell]:
     """Returns the cells under names without the words that all of them share."""
     words = [cell.label.split(" ") for cell in cells]
     shared = set(words[0]).intersection(*words) if len(words) > 1 else set()
@@ -129,7 +130,7 @@ def swept(cells: Sequence[Cell]) -> dict[str, tuple[str, ...]]:
     }
 
 
-def _rest(
+def all_else(
     cell: Cell, key: str, axes: Mapping[str, tuple[str, ...]]
 ) -> tuple[frozenset[tuple[str, str]], str]:
     """Returns all that two cells have in common if they differ in one setting alone.

@@ -10,7 +10,7 @@ import numpy as np
 
 from mnist_bench.html.curves import Band
 from mnist_bench.metrics import Use, used_for
-from mnist_bench.report.cells import STYLE, Cell, _rest
+from mnist_bench.report.cells import STYLE, Cell, all_else
 from mnist_bench.store.samples import Sample
 from mnist_bench.text import ordered, shown
 
@@ -65,14 +65,14 @@ class StyleControl:
     largest_gap: float
 
 
-def _curves(cells: Sequence[Cell], histories: Mapping[str, "History"]) -> tuple[list[Curve], int]:
+def curves_of(cells: Sequence[Cell], histories: Mapping[str, "History"]) -> tuple[list[Curve], int]:
     """Returns the curves of all cells, one for styles that coincide, and how many have none."""
     alike: dict[object, list[Cell]] = defaultdict(list)
     without = 0
     for cell in cells:
         if cell.runs and all(run.run_id in histories for run in cell.runs):
             outcomes = tuple((run.seed, _outcome(run, histories)) for run in cell.runs)
-            alike[_rest(cell, STYLE, {}), outcomes].append(cell)
+            alike[all_else(cell, STYLE, {}), outcomes].append(cell)
         elif cell.runs:
             without += 1
     found = [_curve(same, histories) for same in alike.values()]
@@ -124,7 +124,7 @@ def style_control(cells: Sequence[Cell], histories: Mapping[str, "History"]) -> 
     points: dict[tuple[object, int], dict[str, Sample]] = defaultdict(dict)
     for cell in cells:
         for run in cell.runs:
-            points[_rest(cell, STYLE, {}), run.seed][cell.label] = run
+            points[all_else(cell, STYLE, {}), run.seed][cell.label] = run
     groups = [group for group in points.values() if len(group) > 1]
     known = [g for g in groups if all(run.run_id in histories for run in g.values())]
     differing = [g for g in known if len({_outcome(r, histories) for r in g.values()}) > 1]

@@ -9,7 +9,7 @@ import numpy as np
 
 from mnist_bench.compare.comparable import obstacle
 from mnist_bench.metrics import Metric, Use, used_for
-from mnist_bench.report.cells import BATCH, OPTIMIZER, WIDTH, Cell, _rest
+from mnist_bench.report.cells import BATCH, OPTIMIZER, WIDTH, Cell, all_else
 from mnist_bench.stats.tests import paired, seed_means, suite
 from mnist_bench.store.samples import Sample
 from mnist_bench.text import ordered
@@ -84,7 +84,7 @@ def changes(cells: Sequence[Cell], key: str, axes: Mapping[str, tuple[str, ...]]
     groups: dict[object, dict[str, Cell]] = defaultdict(dict)
     for cell in cells:
         if key in cell.settings:
-            groups[_rest(cell, key, axes)][cell.settings[key]] = cell
+            groups[all_else(cell, key, axes)][cell.settings[key]] = cell
     first, *others = axes[key]
     return [
         _change(

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from mnist_bench.compare.comparable import obstacle
 from mnist_bench.compare.matching import cells_of
 from mnist_bench.metrics import METRICS
-from mnist_bench.report.cells import Cell, Material, _cell_of, _shortly_named, swept
-from mnist_bench.report.curves import Curve, StyleControl, _curves, style_control
+from mnist_bench.report.cells import Cell, Material, cell_of, shortly_named, swept
+from mnist_bench.report.curves import Curve, StyleControl, curves_of, style_control
 from mnist_bench.report.effects import Change, HeatMap, changes, heat_maps
 from mnist_bench.report.leaderboard import Standing, rank_cells
 from mnist_bench.report.mistakes import Mistakes, find_mistakes
@@ -73,9 +73,9 @@ class Findings:
 def examine(material: Material) -> Findings:
     """Returns everything that a report of these runs says."""
     found, notices = cells_of(Selection(material.label, material.samples), (), material.label)
-    cells = _shortly_named(sorted(map(_cell_of, found.values()), key=lambda cell: cell.label))
+    cells = shortly_named(sorted(map(cell_of, found.values()), key=lambda cell: cell.label))
     axes = swept(cells)
-    curves, without = _curves(cells, material.histories)
+    curves, without = curves_of(cells, material.histories)
     return Findings(
         label=material.label,
         cells=tuple(cells),

@@ -14,23 +14,23 @@ from mnist_bench.report.leaderboard import Standing, standing_titles
 from mnist_bench.report.sections import (
     ACCURACY,
     SECONDS,
-    _accuracy,
-    _compared,
-    _curves_section,
-    _effects,
-    _heat_maps,
-    _interval,
-    _leaderboard,
-    _mistakes_section,
-    _style_sentence,
-    _title,
-    _tradeoff_section,
+    accuracy_text,
+    compared_settings,
+    curves_section,
+    effects_section,
+    heat_maps_section,
+    interval_text,
+    leaderboard_section,
+    mistakes_section,
+    setting_title,
+    style_sentence,
+    tradeoff_section,
 )
 from mnist_bench.store.samples import Sample
 from mnist_bench.text import plural, ranges, shown
 
 MOST_NAMES = 100
-"""How many panels, images and names of runs a page shows; it says what it leaves out."""
+"""How many names of runs a list of the page shows; it says what it leaves out."""
 
 
 def file_name(label: str) -> str:
@@ -54,15 +54,19 @@ def report_page(report: Findings) -> str:
         missing=report.missing[:MOST_NAMES],
         more_missing=max(0, len(report.missing) - MOST_NAMES),
         columns=standing_titles()[1:],
-        standings=_leaderboard(report.standings),
+        standings=leaderboard_section(report.standings),
         one_seed=len(report.seeds) == 1,
-        heat_maps=_heat_maps(report.heat_maps),
-        effects=_effects(report),
-        alone=[name for name in map(_title, report.swept) if name not in _compared(report)],
-        tradeoff=_tradeoff_section(report),
-        curves=_curves_section(report.curves),
-        style_control=_style_sentence(report.style_control),
-        mistakes=_mistakes_section(report.mistakes),
+        heat_maps=heat_maps_section(report.heat_maps),
+        effects=effects_section(report),
+        alone=[
+            name
+            for name in map(setting_title, report.swept)
+            if name not in compared_settings(report)
+        ],
+        tradeoff=tradeoff_section(report),
+        curves=curves_section(report.curves),
+        style_control=style_sentence(report.style_control),
+        mistakes=mistakes_section(report.mistakes),
     )
 
 
@@ -86,11 +90,11 @@ def _summary(report: Findings) -> Iterable[str]:
     best = ranked[0]
     ties = sum(standing.test_accuracy == best.test_accuracy for standing in ranked) - 1
     equal = f" ({plural(ties, 'other cell')} just as good)" if ties else ""
-    yield f"Best test accuracy: {_accuracy(best)}, {best.cell}{equal}."
+    yield f"Best test accuracy: {accuracy_text(best)}, {best.cell}{equal}."
     fastest = min(ranked, key=lambda s: s.means.get(SECONDS.name, math.inf))
     if fastest is not best and not report.time_obstacle:
         yield (
-            f"Fastest: {_seconds(fastest)} an epoch with {_accuracy(fastest)}, {fastest.cell}; "
+            f"Fastest: {_seconds(fastest)} an epoch with {accuracy_text(fastest)}, {fastest.cell}; "
             f"the best one takes {_seconds(best)}."
         )
     for key in report.swept:
@@ -99,9 +103,9 @@ def _summary(report: Findings) -> Iterable[str]:
         if accuracy and key != STYLE:
             largest = max(accuracy, key=lambda c: abs(c.value or 0))
             time = [c for c in own if c.metric is SECONDS and c.level == largest.level]
-            yield f"{_title(key).capitalize()}: {_effect_sentence(largest, time)}."
+            yield f"{setting_title(key).capitalize()}: {_effect_sentence(largest, time)}."
     if report.style_control is not None:
-        yield _style_sentence(report.style_control)
+        yield style_sentence(report.style_control)
     if report.mistakes is not None:
         hard = report.mistakes
         wrong = f"{len(hard.by_all):,} of {hard.images:,} test images are wrong"
@@ -116,8 +120,10 @@ def _summary(report: Findings) -> Iterable[str]:
 
 
 def _effect_sentence(change: Change, time: Sequence[Change]) -> str:
-    said = f"{change.level} instead of {change.first} changes test accuracy by {_interval(change)}"
-    return said + "".join(f" and seconds an epoch by {_interval(c)}" for c in time)
+    said = (
+        f"{change.level} instead of {change.first} changes test accuracy by {interval_text(change)}"
+    )
+    return said + "".join(f" and seconds an epoch by {interval_text(c)}" for c in time)
 
 
 def _seconds(standing: Standing) -> str:
@@ -128,7 +134,8 @@ def _facts(report: Findings) -> list[tuple[str, str]]:
     """Returns what was run, where and when: name and text."""
     runs = report.samples
     swept = [
-        f"{_title(key)} {', '.join(map(shown, values))}" for key, values in report.swept.items()
+        f"{setting_title(key)} {', '.join(map(shown, values))}"
+        for key, values in report.swept.items()
     ]
     same = {
         key: value

@@ -30,17 +30,21 @@ TITLES = {WIDTH: "hidden widths", OPTIMIZER: "optimizer", BATCH: "batch size", S
 
 MOST_PANELS = 48
 MOST_IMAGES = 48
+"""How many panels and images a page shows; it says what it leaves out."""
+
 ACCURACY, SECONDS = METRICS["test_accuracy"], METRICS["epoch_seconds_median"]
 
 
-def _accuracy(standing: Standing) -> str:
+def accuracy_text(standing: Standing) -> str:
+    """Returns the mean test accuracy of a cell that has one, with half of its interval."""
     assert standing.test_accuracy is not None, "only cells with a result are named"
     mean = f"{100 * standing.test_accuracy:.2f} %"
     half = standing.half_width
     return mean if half is None else f"{mean} ± {100 * half:.2f}"
 
 
-def _leaderboard(standings: Sequence[Standing]) -> list[dict[str, Any]]:
+def leaderboard_section(standings: Sequence[Standing]) -> list[dict[str, Any]]:
+    """Returns a row a cell, all drawn on one scale."""
     known = [s.test_accuracy for s in standings if s.test_accuracy is not None]
     ends = [a - h for s in standings if (a := s.test_accuracy) and (h := s.half_width)]
     ends += [a + h for s in standings if (a := s.test_accuracy) and (h := s.half_width)]
@@ -65,17 +69,18 @@ def _board_row(standing: Standing, rank: int, scale: tuple[float, float]) -> dic
         "cell": standing.cell,
         "n": standing.seeds,
         "numbers": [
-            _accuracy(standing),
+            accuracy_text(standing),
             *(
                 metric.show(standing.means[metric.name]) if metric.name in standing.means else "-"
                 for metric in others
             ),
         ],
-        "mark": drawing(interval_mark(accuracy, ends, scale, _accuracy(standing))),
+        "mark": drawing(interval_mark(accuracy, ends, scale, accuracy_text(standing))),
     }
 
 
-def _heat_maps(maps: Sequence[HeatMap]) -> list[dict[str, Any]]:
+def heat_maps_section(maps: Sequence[HeatMap]) -> list[dict[str, Any]]:
+    """Returns the maps, all of one scale; none for a single square."""
     found = [value for heat_map in maps for value, _ in heat_map.values.values()]
     if len(found) < 2:
         return []
@@ -106,15 +111,17 @@ def _heat_maps(maps: Sequence[HeatMap]) -> list[dict[str, Any]]:
     ]
 
 
-def _title(key: str) -> str:
+def setting_title(key: str) -> str:
+    """Returns what people call a setting."""
     return TITLES.get(key, key)
 
 
-def _compared(report: Findings) -> set[str]:
-    return {_title(c.key) for c in report.changes if c.cells or c.left_out}
+def compared_settings(report: Findings) -> set[str]:
+    """Returns the titles of the settings that have a table of effects."""
+    return {setting_title(c.key) for c in report.changes if c.cells or c.left_out}
 
 
-def _effects(report: Findings) -> list[dict[str, Any]]:
+def effects_section(report: Findings) -> list[dict[str, Any]]:
     """Returns a table a metric, on one scale, so that the settings compare with each other."""
     compared = [change for change in report.changes if change.cells or change.left_out]
     tables = []
@@ -140,8 +147,9 @@ def _place(metric: Metric, change: float) -> float:
 
 def _effect_row(change: Change, scale: tuple[float, float]) -> dict[str, Any]:
     metric = change.metric
+    levels = f"{shown(change.level)} instead of {shown(change.first)}"
     row = {
-        "level": f"{_title(change.key)}: {shown(change.level)} instead of {shown(change.first)}",
+        "level": f"{setting_title(change.key)}: {levels}",
         "change": "-",
         "interval": "-",
         "range": "-",
@@ -172,7 +180,7 @@ def _effect_row(change: Change, scale: tuple[float, float]) -> dict[str, Any]:
                 if low is None or high is None
                 else (_place(metric, low), _place(metric, high)),
                 scale,
-                _interval(change),
+                interval_text(change),
                 reach=(drawn[1], drawn[2]),
             )
         ),
@@ -183,7 +191,8 @@ def _bracket(metric: Metric, low: float, high: float) -> str:
     return f"[{metric.show_change(low)}, {metric.show_change(high)}]"
 
 
-def _interval(change: Change) -> str:
+def interval_text(change: Change) -> str:
+    """Returns a change with its interval."""
     if change.value is None:
         return "an unknown amount"
     said = change.metric.show_change(change.value)
@@ -192,7 +201,8 @@ def _interval(change: Change) -> str:
     return f"{said} {_bracket(change.metric, change.low, change.high)}"
 
 
-def _tradeoff_section(report: Findings) -> dict[str, Any] | None:
+def tradeoff_section(report: Findings) -> dict[str, Any] | None:
+    """Returns the chart of accuracy against time; None with fewer than two cells."""
     cells = [cell for cell in report.cells if cell.runs]
     if len(cells) < 2:
         return None
@@ -230,7 +240,8 @@ def _tradeoff_section(report: Findings) -> dict[str, Any] | None:
     }
 
 
-def _curves_section(curves: Sequence[Curve]) -> dict[str, Any] | None:
+def curves_section(curves: Sequence[Curve]) -> dict[str, Any] | None:
+    """Returns a panel a curve, the best first; None where no curve is known."""
     drawn = [curve for curve in curves if curve.bands][:MOST_PANELS]
     if not drawn:
         return None
@@ -256,7 +267,8 @@ def _curve_notes(curve: Curve) -> str:
     return f"{styles}{plural(curve.seeds, 'seed')}; test {100 * curve.test_accuracy:.2f}\u00a0%"
 
 
-def _style_sentence(control: StyleControl | None) -> str:
+def style_sentence(control: StyleControl | None) -> str:
+    """Returns whether the styles give the same, in words."""
     if control is None:
         return "All runs have one style, so there is nothing to compare."
     if not control.points:
@@ -281,7 +293,8 @@ def _style_sentence(control: StyleControl | None) -> str:
     return "; ".join(parts) + "."
 
 
-def _mistakes_section(mistakes: Mistakes | None) -> dict[str, Any] | None:
+def mistakes_section(mistakes: Mistakes | None) -> dict[str, Any] | None:
+    """Returns the images that all models get wrong; None where that is not known."""
     if mistakes is None:
         return None
     # What most agree on is the likeliest to be a strange image, or a wrong label.

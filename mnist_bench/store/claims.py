@@ -74,7 +74,7 @@ def _end_if_stale(store: Store, run: StoredRun) -> bool:
         return False
     try:
         # Read again: it may have ended, by itself or by another process, before the claim was had.
-        if store.client.get_run(run.run_id).info.status != "RUNNING" or not _is_gone(store, run):
+        if store.client.get_run(run.run_id).info.status != "RUNNING" or not is_gone(store, run):
             return False
         store.client.log_batch(run.run_id, tags=[RunTag(f"{PREFIX}failure", "killed")])
         store.client.set_terminated(run.run_id, "KILLED")
@@ -90,7 +90,8 @@ def wait_for_end(store: Store, run_id: str) -> None:
         time.sleep(2)
 
 
-def _is_gone(store: Store, run: StoredRun) -> bool:
+def is_gone(store: Store, run: StoredRun) -> bool:
+    """Returns whether nobody runs a run any more that the store holds for running."""
     if sqlite_path(store.uri) is not None:
         return True  # its claim was free
     gone = process_is_gone(run.tags["process"])

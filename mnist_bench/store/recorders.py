@@ -19,7 +19,7 @@ from mlflow.tracking import MlflowClient
 from mlflow.types import Schema, TensorSpec
 
 from mnist_bench.environment import this_process
-from mnist_bench.store.claims import Claim, _is_gone
+from mnist_bench.store.claims import Claim, is_gone
 from mnist_bench.store.opening import Store, sqlite_path, store_errors
 from mnist_bench.store.runs import PREFIX, StoredRun, find_runs
 from mnist_bench.store.views import run_route
@@ -154,7 +154,7 @@ class RunRecorder:
             run
             for run in same
             if (run.start_ms, run.run_id) < (mine.start_ms, mine.run_id)
-            and not _is_gone(self._store, run)
+            and not is_gone(self._store, run)
         ]
         return min(elders, key=lambda run: (run.start_ms, run.run_id), default=None)
 
