@@ -20,6 +20,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from benchmarks.suite import ENVIRONMENT
 from mnist_bench.store.runs import StoredRun, runs_if_any
 
 RESULTS = Path(__file__).parent / "results" / "soak.json"
@@ -33,7 +34,6 @@ SWEEP = (
     "train.epochs=2",
     "train.batch_size=64",
 )
-RUNS = 24
 LATEST_KILL_SECONDS = 22.0
 """A start takes about a third of this until its first run trains."""
 COMPARED = ("test_accuracy", "test_loss", "train_loss", "val_loss", "best_val_accuracy")
@@ -65,6 +65,8 @@ def soak(folder: Path, kills: int, seed: int, sweep: tuple[str, ...] = SWEEP) ->
     dice = random.Random(seed)
     assert start(folder, "reference", sweep).wait(timeout=600) == 0
     reference = {run.tags["run_fp"]: results(run) for run in runs_of(folder, "reference")}
+    if not reference:
+        raise SystemExit("the sweep that nobody disturbed left no run in the store of its folder")
     counts = Counts()
     while counts.kills < kills:
         experiment = f"sweep_{counts.sweeps}"
@@ -135,6 +137,7 @@ def start(folder: Path, experiment: str, sweep: tuple[str, ...]) -> "subprocess.
         return subprocess.Popen(
             [sys.executable, "-m", "mnist_bench", *sweep, f"tracking.experiment={experiment}"],
             cwd=folder,
+            env=ENVIRONMENT,
             stdout=log,
             stderr=log,
         )

@@ -76,8 +76,9 @@ def test_1_a_run_that_was_killed_is_marked_and_run_again(cli):
     assert repaired.failure
 
 
-def test_2_and_3_killed_sweeps_end_complete_and_bit_equal(tmp_path):
+def test_2_and_3_killed_sweeps_end_complete_and_bit_equal(tmp_path, monkeypatch):
     """A short soak; `python -m benchmarks.soak` is the long one."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/of_somebody.db")  # not for it
     sweep = ("-m", "grid=none", "model.style=functional,subclass", "seed=0,1", *QUICK)
     counts = soak(tmp_path, kills=3, seed=1, sweep=sweep)
     assert counts.is_clean(), counts
