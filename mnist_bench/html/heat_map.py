@@ -26,12 +26,8 @@ def draw_heat_map(
 ) -> str:
     """Returns a table of numbers whose squares are the darker the higher they are.
 
-    Args:
-        rows: Names of the rows.
-        columns: Names of the columns.
-        squares: (row, column) -> number, and the same as text.
-        scale: The numbers of the lightest and the darkest square.
-        title: The same in words.
+    `squares` has the number of a row and column, and what is written there; `scale` the numbers of
+    the lightest and the darkest square.
     """
     left = 14 + 7 * min(max(map(len, rows)), 20)
     svg = canvas(title, left + SQUARE_WIDTH * len(columns), 26 + SQUARE_HEIGHT * len(rows))

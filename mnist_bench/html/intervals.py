@@ -39,9 +39,7 @@ class Interval:
         label: At its left.
         note: At its right.
         tone: CSS class of its colour.
-        value: The estimate; None where there is none.
-        low: Lower end; None without an interval.
-        high: Upper end.
+        value: The estimate, between `low` and `high`; each is None where it is not known.
         strong: Whether it sums up the others.
     """
 
@@ -91,12 +89,10 @@ def forest(rows: Sequence[Interval], *, margin: float, title: str, unit: str) ->
                 if not axis.low <= end <= axis.high:
                     x = axis(end)
                     points = f"{x},{y} {x + 7 * sign},{y - 5} {x + 7 * sign},{y + 5}"
-                    draw(svg, "polygon", points=points, **{"class": row.tone})
+                    draw(svg, "polygon", row.tone, points=points)
         if row.value is not None:
-            size = 6 if row.strong else 4
-            draw_dot(
-                svg, axis(row.value), y, size, row.tone, f"{row.label}: {row.value:+.3g} {unit}"
-            )
+            said = f"{row.label}: {row.value:+.3g} {unit}"
+            draw_dot(svg, axis(row.value), y, 6 if row.strong else 4, row.tone, said)
     return written(svg)
 
 
@@ -136,22 +132,16 @@ MARK_WIDTH, MARK_HEIGHT = 150, 18
 
 def interval_mark(
     value: float,
-    ends: tuple[float, float] | None,
+    ends: Sequence[float] | None,
     scale: tuple[float, float],
     said: str,
     *,
-    reach: tuple[float, float] | None = None,
+    reach: Sequence[float] | None = None,
 ) -> str:
     """Returns a value with its interval, as small as a line of a table.
 
-    Where the scale goes beyond 0 on both sides, a line marks 0.
-
-    Args:
-        value: The estimate.
-        ends: Of its interval, a thick bar; None without one.
-        scale: The range of all the marks of the table.
-        said: The same in words.
-        reach: Least and most of what was averaged, a thin line; None to leave it out.
+    The interval is a thick bar; the reach, least and most of what was averaged, a thin line. Where
+    the scale, which all marks of a table share, goes beyond 0 on both sides, a line marks 0.
     """
     place = line_through(*scale, 6, MARK_WIDTH - 6)
     svg = canvas(said, MARK_WIDTH, MARK_HEIGHT)
@@ -160,9 +150,9 @@ def interval_mark(
     draw_line(svg, 2, middle, MARK_WIDTH - 2, middle, "grid")
     if scale[0] < 0 < scale[1]:
         draw_line(svg, place(0), 1, place(0), MARK_HEIGHT - 1, "zero")
-    if reach is not None:
+    if reach:
         draw_line(svg, place(reach[0]), middle, place(reach[1]), middle, "plain")
-    if ends is not None:
+    if ends:
         draw_line(svg, place(ends[0]), middle, place(ends[1]), middle, "plain interval strong")
     draw_dot(svg, place(value), middle, 4, "plain", said)
     return written(svg)

@@ -15,19 +15,9 @@ Element = ElementTree.Element
 class Axis:
     """A linear scale from numbers to pixels, between round numbers."""
 
-    def __init__(
-        self, low: float, high: float, start: float, end: float, *, ticks: int = 6
-    ) -> None:
-        """Takes the range that is to be seen, and where it begins and ends.
-
-        Args:
-            low: Least number.
-            high: Greatest number.
-            start: Pixel of the least.
-            end: Pixel of the greatest.
-            ticks: About how many steps there are to be between round numbers.
-        """
-        self.ticks = [float(tick) for tick in MaxNLocator(nbins=ticks).tick_values(low, high)]
+    def __init__(self, low: float, high: float, start: float, end: float) -> None:
+        """Takes the range that is to be seen, and the pixels at which it begins and ends."""
+        self.ticks = [float(tick) for tick in MaxNLocator(nbins=6).tick_values(low, high)]
         self.low, self.high = self.ticks[0], self.ticks[-1]
         self._start, self._end = start, end
 
@@ -46,16 +36,9 @@ def padded(values: Sequence[float]) -> tuple[float, float]:
 
 def canvas(title: str, width: float, height: float) -> Element:
     """Returns an empty drawing, with what it shows in words."""
-    svg = ElementTree.Element(
-        "svg",
-        {
-            "viewBox": f"0 0 {width:g} {height:g}",
-            "width": f"{width:g}",
-            "role": "img",
-            "aria-label": title,
-        },
-    )
-    ElementTree.SubElement(svg, "title").text = title
+    size = {"viewBox": f"0 0 {width:g} {height:g}", "width": f"{width:g}"}
+    svg = ElementTree.Element("svg", {**size, "role": "img", "aria-label": title})
+    caption(svg, title)
     return svg
 
 
@@ -67,26 +50,19 @@ def draw_x_axis(svg: Element, axis: Axis, top: float, bottom: float, label: str)
     draw_text(svg, (axis(axis.low) + axis(axis.high)) / 2, bottom + 36, label, "tick middle")
 
 
-def draw_percent_axis(svg: Element, axis: Axis, left: float, right: float) -> None:
-    """Draws grid lines from left to right, with their numbers in percent before them."""
-    for tick in axis.ticks:
-        draw_line(svg, left, axis(tick), right, axis(tick), "grid")
-        draw_text(svg, left - 6, axis(tick) + 4, f"{tick:g} %", "tick end")
-
-
 def draw_dot(svg: Element, x: float, y: float, radius: float, classes: str, said: str) -> None:
     """Draws a dot that says what it is."""
-    caption(draw(svg, "circle", cx=x, cy=y, r=radius, **{"class": f"dot {classes}"}), said)
+    caption(draw(svg, "circle", f"dot {classes}", cx=x, cy=y, r=radius), said)
 
 
 def draw_line(svg: Element, x1: float, y1: float, x2: float, y2: float, classes: str) -> None:
     """Draws a straight line."""
-    draw(svg, "line", x1=x1, y1=y1, x2=x2, y2=y2, **{"class": classes})
+    draw(svg, "line", classes, x1=x1, y1=y1, x2=x2, y2=y2)
 
 
 def draw_text(svg: Element, x: float, y: float, content: str, classes: str) -> Element:
     """Writes a line of text."""
-    element = draw(svg, "text", x=x, y=y, **{"class": classes})
+    element = draw(svg, "text", classes, x=x, y=y)
     element.text = content
     return element
 
@@ -95,7 +71,7 @@ def draw_rect(
     svg: Element, x: float, y: float, width: float, height: float, classes: str
 ) -> Element:
     """Draws a rectangle from its upper left corner."""
-    return draw(svg, "rect", x=x, y=y, width=width, height=height, **{"class": classes})
+    return draw(svg, "rect", classes, x=x, y=y, width=width, height=height)
 
 
 def draw_name(svg: Element, x: float, y: float, name: str, classes: str, limit: int) -> None:
@@ -114,8 +90,10 @@ def points(xs: Iterable[float], ys: Iterable[float]) -> str:
     return " ".join(f"{x:g},{y:g}" for x, y in zip(xs, ys, strict=True) if math.isfinite(y))
 
 
-def draw(svg: Element, tag: str, **attributes: object) -> Element:
-    """Draws an element with these attributes, and returns it."""
+def draw(svg: Element, tag: str, classes: str = "", **attributes: object) -> Element:
+    """Draws an element with these CSS classes and attributes, and returns it."""
+    if classes:
+        attributes["class"] = classes
     return ElementTree.SubElement(svg, tag, {key: str(value) for key, value in attributes.items()})
 
 

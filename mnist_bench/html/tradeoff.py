@@ -12,7 +12,6 @@ from mnist_bench.html.svg import (
     draw,
     draw_dot,
     draw_line,
-    draw_percent_axis,
     draw_text,
     draw_x_axis,
     padded,
@@ -67,10 +66,8 @@ def tradeoff_of_cells(
 ) -> str:
     """Returns accuracy (%) against seconds an epoch, the cells of the Pareto front numbered.
 
-    Args:
-        cells: Of each side its own shape; a side is what the legend names.
-        intervals: Label of a cell -> its interval of accuracy, where there is one.
-        title: What it shows, in words.
+    Each side, which the legend names, has a shape of its own. Intervals are those of the accuracy,
+    by the label of a cell, where there is one.
     """
     ends = [end for both in intervals.values() for end in both]
     svg, x_axis, y_axis = _empty_chart(cells, 760, 400, title, ends)
@@ -100,7 +97,9 @@ def _empty_chart(
     x_axis = Axis(*padded([point.seconds for point in points]), LEFT, right)
     y_axis = Axis(*padded([*(point.accuracy for point in points), *ends]), bottom, TOP)
     draw_x_axis(svg, x_axis, TOP, bottom, "seconds an epoch (left is faster)")
-    draw_percent_axis(svg, y_axis, LEFT, right)
+    for tick in y_axis.ticks:
+        draw_line(svg, LEFT, y_axis(tick), right, y_axis(tick), "grid")
+        draw_text(svg, LEFT - 6, y_axis(tick) + 4, f"{tick:g} %", "tick end")
     return svg, x_axis, y_axis
 
 
@@ -108,14 +107,13 @@ def _draw_front(
     svg: Element, x_axis: Axis, y_axis: Axis, front: Sequence[Point], classes: str
 ) -> None:
     places = " ".join(f"{x_axis(point.seconds)},{y_axis(point.accuracy)}" for point in front)
-    draw(svg, "polyline", points=places, **{"class": classes})
+    draw(svg, "polyline", classes, points=places)
 
 
 def shape_key(place: int) -> str:
     """Returns the shape of a side for a legend, by its place among the sides."""
     svg = canvas("", 14, 14)
-    svg.set("class", "key-shape")
-    svg.set("aria-hidden", "true")
+    svg.attrib |= {"class": "key-shape", "aria-hidden": "true"}
     _draw_shape(svg, place, 7, 7, " best", "")
     return written(svg)
 
@@ -128,4 +126,4 @@ def _draw_shape(svg: Element, place: int, x: float, y: float, more: str, said: s
         draw_dot(svg, x, y, 5, classes, said)
         return
     corners = " ".join(f"{x + dx:g},{y + dy:g}" for dx, dy in OUTLINES[place])
-    caption(draw(svg, "polygon", points=corners, **{"class": classes}), said)
+    caption(draw(svg, "polygon", classes, points=corners), said)

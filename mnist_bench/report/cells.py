@@ -13,10 +13,8 @@ from mnist_bench.text import ordered, shown
 if TYPE_CHECKING:
     from mnist_bench.store.source import Answers, History, Source
 
-STYLE, WIDTH, OPTIMIZER, BATCH = (
-    *("model.style", "model.hidden_units"),
-    *("optimizer.name", "train.batch_size"),
-)
+STYLE, WIDTH = "model.style", "model.hidden_units"
+OPTIMIZER, BATCH = "optimizer.name", "train.batch_size"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +22,7 @@ class Material:
     """What a report is made from.
 
     Attributes:
-        label: Which runs they are.
-        samples: All of them, also those that failed or were run again.
+        samples: All runs, also those that failed or were run again.
         missing: Names of the runs that were planned and not begun.
         histories: Run id -> its metrics by epoch, where they are kept.
         answers: Run id -> what it said of the test images, where that is kept.

@@ -4,11 +4,11 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from mnist_bench.html.curves import Band
 from mnist_bench.metrics import Use, used_for
 from mnist_bench.report.cells import STYLE, Cell, all_else
 from mnist_bench.store.samples import Sample
@@ -17,10 +17,25 @@ from mnist_bench.text import ordered, shown
 if TYPE_CHECKING:
     from mnist_bench.store.source import History
 
-
 CURVE_KEYS = {"validation": "val_accuracy", "training": "train_accuracy"}
 MOST_POINTS = 200
 """Epochs that are drawn of a curve; of more, as many at even distances."""
+
+
+class Band(NamedTuple):
+    """A curve over several runs: shares by epoch.
+
+    Attributes:
+        epochs: (n,) where it has points.
+        mean: (n,) over the runs; NaN where one has no value.
+        low: (n,) least of the runs.
+        high: (n,) greatest.
+    """
+
+    epochs: NDArray[np.int64]
+    mean: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +80,15 @@ class StyleControl:
     largest_gap: float
 
 
-def curves_of(cells: Sequence[Cell], histories: Mapping[str, "History"]) -> tuple[list[Curve], int]:
-    """Returns the curves of all cells, one for styles that coincide, and how many have none."""
+def curves_of(cells: Sequence[Cell], histories: Mapping[str, "History"]) -> list[Curve]:
+    """Returns the curves of the cells of which they are kept, one for styles that coincide."""
     alike: dict[object, list[Cell]] = defaultdict(list)
-    without = 0
     for cell in cells:
         if cell.runs and all(run.run_id in histories for run in cell.runs):
             outcomes = tuple((run.seed, _outcome(run, histories)) for run in cell.runs)
             alike[all_else(cell, STYLE, {}), outcomes].append(cell)
-        elif cell.runs:
-            without += 1
     found = [_curve(same, histories) for same in alike.values()]
-    return sorted(found, key=lambda curve: (-curve.test_accuracy, curve.label)), without
+    return sorted(found, key=lambda curve: (-curve.test_accuracy, curve.label))
 
 
 def _curve(cells: Sequence[Cell], histories: Mapping[str, "History"]) -> Curve:
@@ -121,23 +133,19 @@ def style_control(cells: Sequence[Cell], histories: Mapping[str, "History"]) -> 
     styles = ordered({cell.settings[STYLE] for cell in cells if STYLE in cell.settings})
     if len(styles) < 2:
         return None
-    points: dict[tuple[object, int], dict[str, Sample]] = defaultdict(dict)
+    points: dict[object, list[Sample]] = defaultdict(list)
     for cell in cells:
         for run in cell.runs:
-            points[all_else(cell, STYLE, {}), run.seed][cell.label] = run
-    groups = [group for group in points.values() if len(group) > 1]
-    known = [g for g in groups if all(run.run_id in histories for run in g.values())]
-    differing = [g for g in known if len({_outcome(r, histories) for r in g.values()}) > 1]
-    gaps = [
-        max(losses) - min(losses)
-        for group in groups
-        if (losses := [run.metrics["test_loss"] for run in group.values()])
-    ]
+            points[all_else(cell, STYLE, {}), run.seed].append(run)
+    groups = [runs for runs in points.values() if len(runs) > 1]
+    known = [runs for runs in groups if all(run.run_id in histories for run in runs)]
+    differing = [runs for runs in known if len({_outcome(run, histories) for run in runs}) > 1]
+    losses = [[run.metrics["test_loss"] for run in runs] for runs in groups]
     return StyleControl(
         styles=tuple(styles),
         points=len(groups),
         equal=len(known) - len(differing),
         unknown=len(groups) - len(known),
-        differing=tuple(shown(next(iter(group.values())).name) for group in differing),
-        largest_gap=max(gaps, default=math.nan),
+        differing=tuple(shown(runs[0].name) for runs in differing),
+        largest_gap=max((max(found) - min(found) for found in losses), default=math.nan),
     )

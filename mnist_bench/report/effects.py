@@ -1,21 +1,20 @@
 """What each level of a swept setting does to accuracy and time."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from itertools import chain
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from mnist_bench.compare.comparable import obstacle
-from mnist_bench.metrics import Metric, Use, used_for
+from mnist_bench.metrics import FloatArray, Metric, Use, used_for
 from mnist_bench.report.cells import BATCH, OPTIMIZER, WIDTH, Cell, all_else
 from mnist_bench.stats.tests import paired, seed_means, suite
-from mnist_bench.store.samples import Sample
 from mnist_bench.text import ordered
 
 CONFIDENCE = 0.95
-Pair: TypeAlias = tuple["Cell", "Cell"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,24 +31,25 @@ class Change:
         left_out: Pairs of cells that do not count, since a run of theirs has no result.
         value: Mean change: a difference, or a share where the metric's scale is a log one; None
             without any pair.
-        low: Lower end of its interval over seeds; None with fewer than two seeds.
-        high: Upper end.
-        least: Change of the pair of cells and seed with the least.
-        most: And with the greatest.
+        interval: Ends of its interval over seeds; None with fewer than two seeds.
+        extremes: Changes of the pairs of cells and seed with the least and the greatest.
     """
 
     metric: Metric
     key: str
     first: str
     level: str
-    cells: int
-    seeds: int
-    left_out: int
+    cells: int = 0
+    seeds: int = 0
+    left_out: int = 0
     value: float | None = None
-    low: float | None = None
-    high: float | None = None
-    least: float | None = None
-    most: float | None = None
+    interval: tuple[float, float] | None = None
+    extremes: tuple[float, float] = (0.0, 0.0)
+
+    @property
+    def has_pairs(self) -> bool:
+        """Whether there are cells that differ in the setting alone, with a result or without."""
+        return bool(self.cells or self.left_out)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +57,6 @@ class HeatMap:
     """Mean test accuracy by width and batch size, of one optimizer.
 
     Attributes:
-        optimizer: Its name.
-        widths: As configured, in order.
-        batches: Batch sizes, in order.
         values: (width, batch size) -> mean over runs, and how many they are.
         alike: Whether they are runs of the same settings of all else and seeds in all squares.
     """
@@ -75,11 +72,7 @@ def changes(cells: Sequence[Cell], key: str, axes: Mapping[str, tuple[str, ...]]
     """Returns what each level of a setting does to accuracy and time, against the first level.
 
     Only cells that differ in this setting alone are compared, and in them only runs of one seed.
-
-    Args:
-        cells: All of them.
-        key: The setting.
-        axes: All settings that vary, with their values.
+    The axes are all settings that vary, with their values.
     """
     groups: dict[object, dict[str, Cell]] = defaultdict(dict)
     for cell in cells:
@@ -88,8 +81,7 @@ def changes(cells: Sequence[Cell], key: str, axes: Mapping[str, tuple[str, ...]]
     first, *others = axes[key]
     return [
         _change(
-            metric,
-            Change(metric, key, first, level, 0, 0, 0),
+            Change(metric, key, first, level),
             [(g[first], g[level]) for g in groups.values() if g.keys() >= {first, level}],
         )
         for level in others
@@ -97,73 +89,57 @@ def changes(cells: Sequence[Cell], key: str, axes: Mapping[str, tuple[str, ...]]
     ]
 
 
-def _change(metric: Metric, empty: Change, pairs: Sequence[Pair]) -> Change:
-    scores = [_paired_scores(metric, pair) for pair in pairs]
-    chosen, seeds = _largest_block([found.keys() for found in scores])
+def _change(empty: Change, pairs: Sequence[tuple[Cell, Cell]]) -> Change:
+    metric = empty.metric
+    scores = [_paired_scores(metric, *pair) for pair in pairs]
+    chosen, seeds = _largest_block([set(found) for found in scores])
     if not seeds:
         return replace(empty, left_out=len(pairs))
-    before, after = (
-        np.array([[scores[place][seed][side] for seed in seeds] for place in chosen])
-        for side in (0, 1)
-    )
+    table = np.array([[scores[place][seed] for seed in seeds] for place in chosen])
+    before, after = np.moveaxis(table, -1, 0)
     gains = after - before
     effect = suite(before, after, paired)
     mean = seed_means(gains).mean() if effect is None else effect.gain
-    low, high = (None, None) if effect is None else _changes(metric, effect.interval(CONFIDENCE))
-    least, most = _changes(metric, (gains.min(), gains.max()))
     return replace(
         empty,
         cells=len(chosen),
         seeds=len(seeds),
         left_out=len(pairs) - len(chosen),
         value=float(metric.scale.change(mean)),
-        low=low,
-        high=high,
-        least=least,
-        most=most,
+        interval=None if effect is None else _changes(metric, effect.interval(CONFIDENCE)),
+        extremes=_changes(metric, (gains.min(), gains.max())),
     )
 
 
-def _paired_scores(metric: Metric, pair: Pair) -> dict[int, tuple[float, float]]:
+def _paired_scores(metric: Metric, before: Cell, after: Cell) -> dict[int, FloatArray]:
     """Returns the scores of both cells by seed, where both have one that compares."""
-    before, after = ({run.seed: run for run in cell.runs} for cell in pair)
+    seeds = {run.seed: run for run in after.runs}
+    pairs = [(run, seeds[run.seed]) for run in before.runs if run.seed in seeds]
     return {
-        seed: (_score(metric, before[seed]), _score(metric, after[seed]))
-        for seed in before.keys() & after.keys()
-        if not obstacle(metric, (before[seed], after[seed]))
+        pair[0].seed: metric.scale.scores([run.metrics[metric.name] for run in pair])
+        for pair in pairs
+        if not obstacle(metric, pair)
     }
 
 
-def _score(metric: Metric, run: Sample) -> float:
-    return float(metric.scale.scores(run.metrics[metric.name]))
-
-
-def _largest_block(known: Sequence[Iterable[int]]) -> tuple[list[int], list[int]]:
+def _largest_block(known: Sequence[set[int]]) -> tuple[list[int], list[int]]:
     """Returns the places and seeds of the largest full table, of which every seed is in each place.
 
     So a cell that failed does not cost a seed, nor a seed that was begun last all cells.
-
-    Args:
-        known: The seeds of each place.
     """
-    sets = [set(seeds) for seeds in known]
-    often = [
-        seed
-        for seed, _ in sorted(
-            Counter(seed for seeds in sets for seed in seeds).items(), key=lambda i: (-i[1], i[0])
-        )
-    ]
+    counts = Counter(chain(*known))
+    often = sorted(counts, key=lambda seed: (-counts[seed], seed))
     blocks = [
-        ([place for place, seeds in enumerate(sets) if seeds >= set(often[:size])], often[:size])
+        ([place for place, seeds in enumerate(known) if seeds >= set(often[:size])], often[:size])
         for size in range(1, len(often) + 1)
     ]
     places, seeds = max(blocks, key=lambda b: (len(b[0]) * len(b[1]), len(b[1])), default=([], []))
     return places, sorted(seeds)
 
 
-def _changes(metric: Metric, gains: tuple[object, object]) -> tuple[float, float]:
+def _changes(metric: Metric, gains: tuple[ArrayLike, ArrayLike]) -> tuple[float, float]:
     """Returns the changes that two gains mean, the lower one first."""
-    low, high = sorted(float(metric.scale.change(np.asarray(gain))) for gain in gains)
+    low, high = sorted(float(metric.scale.change(gain)) for gain in gains)
     return low, high
 
 

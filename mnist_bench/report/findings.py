@@ -6,6 +6,7 @@ are shared by the cells, so two cells are no two independent samples (see `stats
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 from mnist_bench.compare.comparable import obstacle
 from mnist_bench.compare.matching import cells_of
@@ -34,7 +35,6 @@ class Findings:
         changes: Effects of the swept settings.
         heat_maps: One an optimizer.
         curves: The best first.
-        without_curves: Cells that have a result and no curve.
         style_control: None where only one style was run.
         mistakes: None where the runs do not say, or speak of different images.
     """
@@ -50,7 +50,6 @@ class Findings:
     changes: tuple[Change, ...]
     heat_maps: tuple[HeatMap, ...]
     curves: tuple[Curve, ...]
-    without_curves: int
     style_control: StyleControl | None
     mistakes: Mistakes | None
 
@@ -75,22 +74,18 @@ def examine(material: Material) -> Findings:
     found, notices = cells_of(Selection(material.label, material.samples), (), material.label)
     cells = shortly_named(sorted(map(cell_of, found.values()), key=lambda cell: cell.label))
     axes = swept(cells)
-    curves, without = curves_of(cells, material.histories)
     return Findings(
         label=material.label,
         cells=tuple(cells),
-        samples=tuple(sample for samples in found.values() for sample in samples),
+        samples=tuple(chain(*found.values())),
         missing=material.missing,
         notices=tuple(notices),
-        time_obstacle=obstacle(
-            METRICS["epoch_seconds_median"], (run for cell in cells for run in cell.runs)
-        ),
+        time_obstacle=obstacle(METRICS["epoch_seconds_median"], chain(*(c.runs for c in cells))),
         swept=axes,
         standings=tuple(rank_cells({c.label: [r.metrics for r in c.runs] for c in cells})),
         changes=tuple(c for key in axes for c in changes(cells, key, axes)),
         heat_maps=tuple(heat_maps(cells)),
-        curves=tuple(curves),
-        without_curves=without,
+        curves=tuple(curves_of(cells, material.histories)),
         style_control=style_control(cells, material.histories),
         mistakes=find_mistakes(cells, material.answers),
     )

@@ -30,6 +30,13 @@ class Standing:
         """The mean that cells are ranked by, a share in [0, 1]; None without a result."""
         return self.means.get("test_accuracy")
 
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The ends of the 95 % interval of that mean; None with fewer than two seeds."""
+        if self.test_accuracy is None or self.half_width is None:
+            return None
+        return self.test_accuracy - self.half_width, self.test_accuracy + self.half_width
+
 
 def rank_cells(runs: Mapping[str, Sequence[Mapping[str, float]]]) -> list[Standing]:
     """Returns the cells of a sweep, best mean test accuracy first, those without a result last.

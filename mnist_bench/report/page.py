@@ -8,21 +8,20 @@ from datetime import UTC, datetime
 
 from mnist_bench.html.page import render_page
 from mnist_bench.report.cells import STYLE
-from mnist_bench.report.effects import Change
 from mnist_bench.report.findings import Findings
 from mnist_bench.report.leaderboard import Standing, standing_titles
 from mnist_bench.report.sections import (
     ACCURACY,
     SECONDS,
     accuracy_text,
-    compared_settings,
+    change_text,
     curves_section,
     effects_section,
     heat_maps_section,
-    interval_text,
     leaderboard_section,
     mistakes_section,
     setting_title,
+    settings_alone,
     style_sentence,
     tradeoff_section,
 )
@@ -41,44 +40,35 @@ def file_name(label: str) -> str:
 
 def report_page(report: Findings) -> str:
     """Returns the report as HTML; everything that came from a run is escaped."""
-    failures = [(run.name, run.failure) for run in report.failed]
     return render_page(
         "sweep.html.j2",
-        title=f"{_heading(report.label)}: {_finished_count(report)}",
-        passed=not failures and not report.missing,
+        title=_title(report),
+        passed=not report.failed and not report.missing,
         summary=list(_summary(report)),
         facts=_facts(report),
         notices=report.notices,
-        failures=[(shown(name), shown(why, 400)) for name, why in failures[:MOST_NAMES]],
-        more_failures=max(0, len(failures) - MOST_NAMES),
-        missing=report.missing[:MOST_NAMES],
-        more_missing=max(0, len(report.missing) - MOST_NAMES),
+        most_names=MOST_NAMES,
+        failures=[(shown(run.name), shown(run.failure, 400)) for run in report.failed],
+        missing=report.missing,
         columns=standing_titles()[1:],
         standings=leaderboard_section(report.standings),
         one_seed=len(report.seeds) == 1,
         heat_maps=heat_maps_section(report.heat_maps),
         effects=effects_section(report),
-        alone=[
-            name
-            for name in map(setting_title, report.swept)
-            if name not in compared_settings(report)
-        ],
+        alone=settings_alone(report),
         tradeoff=tradeoff_section(report),
         curves=curves_section(report.curves),
         style_control=style_sentence(report.style_control),
-        mistakes=mistakes_section(report.mistakes),
+        mistakes=report.mistakes,
+        tiles=mistakes_section(report.mistakes),
     )
 
 
-def _heading(label: str) -> str:
-    return shown(f"Sweep {label.removeprefix('sweep:')}" if label.startswith("sweep:") else label)
-
-
-def _finished_count(report: Findings) -> str:
-    total = len(report.samples) + len(report.missing)
-    finished = len(report.finished)
+def _title(report: Findings) -> str:
+    name = shown(re.sub("^sweep:", "Sweep ", report.label))
+    total, finished = len(report.samples) + len(report.missing), len(report.finished)
     said = "all" if finished == total else f"{finished} of"
-    return f"{said} {plural(total, 'run')} finished, {plural(len(report.cells), 'cell')}"
+    return f"{name}: {said} {plural(total, 'run')} finished, {plural(len(report.cells), 'cell')}"
 
 
 def _summary(report: Findings) -> Iterable[str]:
@@ -103,7 +93,11 @@ def _summary(report: Findings) -> Iterable[str]:
         if accuracy and key != STYLE:
             largest = max(accuracy, key=lambda c: abs(c.value or 0))
             time = [c for c in own if c.metric is SECONDS and c.level == largest.level]
-            yield f"{setting_title(key).capitalize()}: {_effect_sentence(largest, time)}."
+            levels = f"{largest.level} instead of {largest.first}"
+            yield (
+                f"{setting_title(key).capitalize()}: {levels} changes test accuracy by "
+                f"{' and seconds an epoch by '.join(map(change_text, [largest, *time]))}."
+            )
     if report.style_control is not None:
         yield style_sentence(report.style_control)
     if report.mistakes is not None:
@@ -117,13 +111,6 @@ def _summary(report: Findings) -> Iterable[str]:
     if lost:
         verb = "is" if lost == 1 else "are"
         yield f"{plural(lost, 'run')} without a result {verb} listed below and in no mean."
-
-
-def _effect_sentence(change: Change, time: Sequence[Change]) -> str:
-    said = (
-        f"{change.level} instead of {change.first} changes test accuracy by {interval_text(change)}"
-    )
-    return said + "".join(f" and seconds an epoch by {interval_text(c)}" for c in time)
 
 
 def _seconds(standing: Standing) -> str:

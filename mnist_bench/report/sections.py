@@ -21,7 +21,7 @@ from mnist_bench.report.curves import Curve, StyleControl
 from mnist_bench.report.effects import Change, HeatMap
 from mnist_bench.report.findings import Findings
 from mnist_bench.report.leaderboard import Standing
-from mnist_bench.report.mistakes import HardImage, Mistakes
+from mnist_bench.report.mistakes import Mistakes
 from mnist_bench.text import plural, shown
 from mnist_bench.train.readers import MNIST_FILE
 
@@ -46,37 +46,30 @@ def accuracy_text(standing: Standing) -> str:
 def leaderboard_section(standings: Sequence[Standing]) -> list[dict[str, Any]]:
     """Returns a row a cell, all drawn on one scale."""
     known = [s.test_accuracy for s in standings if s.test_accuracy is not None]
-    ends = [a - h for s in standings if (a := s.test_accuracy) and (h := s.half_width)]
-    ends += [a + h for s in standings if (a := s.test_accuracy) and (h := s.half_width)]
-    scale = (min([*known, *ends], default=0.0), max([*known, *ends], default=1.0))
-    return [
-        _board_row(
-            standing, 1 + sum(other > (standing.test_accuracy or 0) for other in known), scale
-        )
-        for standing in standings
-    ]
-
-
-def _board_row(standing: Standing, rank: int, scale: tuple[float, float]) -> dict[str, Any]:
-    accuracy, half = standing.test_accuracy, standing.half_width
-    _, *others = used_for(Use.board).values()
-    if accuracy is None:
-        return {"rank": "-", "cell": standing.cell, "n": 0,
-                "numbers": ["no result", *("-" for _ in others)], "mark": ""}  # fmt: skip
-    ends = None if half is None else (accuracy - half, accuracy + half)
-    return {
-        "rank": rank,
-        "cell": standing.cell,
-        "n": standing.seeds,
-        "numbers": [
-            accuracy_text(standing),
-            *(
-                metric.show(standing.means[metric.name]) if metric.name in standing.means else "-"
-                for metric in others
-            ),
-        ],
-        "mark": drawing(interval_mark(accuracy, ends, scale, accuracy_text(standing))),
-    }
+    ends = [*known, *(end for standing in standings for end in standing.interval or ())]
+    scale = (min(ends, default=0.0), max(ends, default=1.0))
+    _, *others = used_for(Use.board).items()
+    rows = []
+    for standing in standings:
+        row = {
+            "rank": "-",
+            "cell": standing.cell,
+            "n": standing.seeds,
+            "accuracy": "no result",
+            "mark": "",
+            "others": [
+                metric.show(standing.means[name]) if name in standing.means else "-"
+                for name, metric in others
+            ],
+        }
+        accuracy = standing.test_accuracy
+        if accuracy is not None:
+            said = accuracy_text(standing)
+            row["rank"] = 1 + sum(other > accuracy for other in known)
+            row["accuracy"] = said
+            row["mark"] = drawing(interval_mark(accuracy, standing.interval, scale, said))
+        rows.append(row)
+    return rows
 
 
 def heat_maps_section(maps: Sequence[HeatMap]) -> list[dict[str, Any]]:
@@ -84,31 +77,23 @@ def heat_maps_section(maps: Sequence[HeatMap]) -> list[dict[str, Any]]:
     found = [value for heat_map in maps for value, _ in heat_map.values.values()]
     if len(found) < 2:
         return []
-    scale = (min(found), max(found))
-    return [
-        {
-            "name": f"optimizer {heat_map.optimizer}",
-            "svg": drawing(
-                draw_heat_map(
-                    [shown(width) for width in heat_map.widths],
-                    [f"batch {batch}" for batch in heat_map.batches],
-                    {
-                        (shown(width), f"batch {batch}"): (
-                            value,
-                            f"{100 * value:.2f} %" + ("" if heat_map.alike else f", n {n}"),
-                        )
-                        for (width, batch), (value, n) in heat_map.values.items()
-                    },
-                    scale=scale,
-                    title=f"Heat map of test accuracy by hidden widths and batch size, "
-                    f"optimizer {heat_map.optimizer}",
-                )
-            ),
-            "runs": ", ".join(map(str, sorted({n for _, n in heat_map.values.values()}))),
-            "alike": heat_map.alike,
-        }
-        for heat_map in maps
-    ]
+    sections = []
+    for heat_map in maps:
+        name = f"optimizer {heat_map.optimizer}"
+        squares = {}
+        for (width, batch), (value, n) in heat_map.values.items():
+            note = "" if heat_map.alike else f", n {n}"
+            squares[shown(width), f"batch {batch}"] = value, f"{100 * value:.2f} %{note}"
+        svg = draw_heat_map(
+            [shown(width) for width in heat_map.widths],
+            [f"batch {batch}" for batch in heat_map.batches],
+            squares,
+            scale=(min(found), max(found)),
+            title=f"Heat map of test accuracy by hidden widths and batch size, {name}",
+        )
+        runs = ", ".join(map(str, sorted({n for _, n in heat_map.values.values()})))
+        sections.append({"name": name, "svg": drawing(svg), "runs": runs, "alike": heat_map.alike})
+    return sections
 
 
 def setting_title(key: str) -> str:
@@ -116,28 +101,27 @@ def setting_title(key: str) -> str:
     return TITLES.get(key, key)
 
 
-def compared_settings(report: Findings) -> set[str]:
-    """Returns the titles of the settings that have a table of effects."""
-    return {setting_title(c.key) for c in report.changes if c.cells or c.left_out}
-
-
 def effects_section(report: Findings) -> list[dict[str, Any]]:
     """Returns a table a metric, on one scale, so that the settings compare with each other."""
-    compared = [change for change in report.changes if change.cells or change.left_out]
     tables = []
     for metric in used_for(Use.lead).values():
-        own = [change for change in compared if change.metric is metric]
+        own = [change for change in report.changes if change.metric is metric and change.has_pairs]
         ends = [
             _place(metric, end)
             for change in own
-            for end in (change.low, change.high, change.least, change.most)
-            if end is not None
+            for end in (*(change.interval or ()), *change.extremes)
         ]
         reach = max(map(abs, ends), default=0.0) or 1.0
         rows = [_effect_row(change, (-reach, reach)) for change in own]
         if rows:
             tables.append({"name": metric.title, "rows": rows})
     return tables
+
+
+def settings_alone(report: Findings) -> list[str]:
+    """Returns the titles of the settings that no two cells differ in alone."""
+    compared = {change.key for change in report.changes if change.has_pairs}
+    return [setting_title(key) for key in report.swept if key not in compared]
 
 
 def _place(metric: Metric, change: float) -> float:
@@ -155,50 +139,40 @@ def _effect_row(change: Change, scale: tuple[float, float]) -> dict[str, Any]:
         "range": "-",
         "mark": "",
     }
-    if change.value is None or change.least is None or change.most is None:
+    if change.value is None:
         why = (
             "no two runs were timed alone on one machine, as far as is known"
             if metric.kind is Kind.time
             else "a run of each pair has no result"
         )
         return row | {"pairs": f"none: {why}"}
-    low, high = change.low, change.high
-    equal = change.least == change.most == 0
-    drawn = [_place(metric, v) for v in (change.value, change.least, change.most)]
+    equal = change.extremes == (0, 0)
     left_out = f"; {change.left_out} left out" if change.left_out else ""
+    mark = interval_mark(
+        _place(metric, change.value),
+        [_place(metric, end) for end in change.interval or ()],
+        scale,
+        change_text(change),
+        reach=[_place(metric, end) for end in change.extremes],
+    )
     return row | {
         "change": "none at all" if equal else metric.show_change(change.value),
-        "interval": "one seed" if low is None or high is None else _bracket(metric, low, high),
-        "range": "all equal"
-        if equal
-        else f"{metric.show_change(change.least)} to {metric.show_change(change.most)}",
+        "interval": _interval_text(change) or "one seed",
+        "range": "all equal" if equal else " to ".join(map(metric.show_change, change.extremes)),
         "pairs": f"{plural(change.cells, 'pair')}, {plural(change.seeds, 'seed')}{left_out}",
-        "mark": drawing(
-            interval_mark(
-                drawn[0],
-                None
-                if low is None or high is None
-                else (_place(metric, low), _place(metric, high)),
-                scale,
-                interval_text(change),
-                reach=(drawn[1], drawn[2]),
-            )
-        ),
+        "mark": drawing(mark),
     }
 
 
-def _bracket(metric: Metric, low: float, high: float) -> str:
-    return f"[{metric.show_change(low)}, {metric.show_change(high)}]"
+def _interval_text(change: Change) -> str:
+    ends = ", ".join(map(change.metric.show_change, change.interval or ()))
+    return f"[{ends}]" if ends else ""
 
 
-def interval_text(change: Change) -> str:
-    """Returns a change with its interval."""
-    if change.value is None:
-        return "an unknown amount"
-    said = change.metric.show_change(change.value)
-    if change.low is None or change.high is None:
-        return said
-    return f"{said} {_bracket(change.metric, change.low, change.high)}"
+def change_text(change: Change) -> str:
+    """Returns a change that is known, with its interval."""
+    assert change.value is not None, "only changes of which there are pairs are told"
+    return f"{change.metric.show_change(change.value)} {_interval_text(change)}".rstrip()
 
 
 def tradeoff_section(report: Findings) -> dict[str, Any] | None:
@@ -206,7 +180,7 @@ def tradeoff_section(report: Findings) -> dict[str, Any] | None:
     cells = [cell for cell in report.cells if cell.runs]
     if len(cells) < 2:
         return None
-    cell_points = [
+    points = [
         Point(
             cell.label,
             cell.settings.get(OPTIMIZER, "unknown"),
@@ -216,25 +190,18 @@ def tradeoff_section(report: Findings) -> dict[str, Any] | None:
         for cell in cells
     ]
     intervals = {
-        s.cell: (100 * (s.test_accuracy - s.half_width), 100 * (s.test_accuracy + s.half_width))
-        for s in report.standings
-        if s.test_accuracy is not None and s.half_width is not None
+        s.cell: (100 * s.interval[0], 100 * s.interval[1]) for s in report.standings if s.interval
     }
+    title = "Test accuracy against seconds an epoch of each cell, with the Pareto front"
     return {
-        "svg": drawing(
-            tradeoff_of_cells(
-                cell_points,
-                intervals,
-                title="Test accuracy against seconds an epoch of each cell, with the Pareto front",
-            )
-        ),
+        "svg": drawing(tradeoff_of_cells(points, intervals, title=title)),
         "front": [
             f"{point.label}: {point.accuracy:.2f} %, {point.seconds:.3f} s an epoch"
-            for point in pareto_front(cell_points)
+            for point in pareto_front(points)
         ],
         "key": [
             (drawing(shape_key(place)), shown(side))
-            for place, side in enumerate(sorted({point.side for point in cell_points}))
+            for place, side in enumerate(sorted({point.side for point in points}))
         ],
         "obstacle": report.time_obstacle,
     }
@@ -293,41 +260,23 @@ def style_sentence(control: StyleControl | None) -> str:
     return "; ".join(parts) + "."
 
 
-def mistakes_section(mistakes: Mistakes | None) -> dict[str, Any] | None:
-    """Returns the images that all models get wrong; None where that is not known."""
-    if mistakes is None:
-        return None
+def mistakes_section(mistakes: Mistakes | None) -> list[dict[str, Any]]:
+    """Returns the images that all models get wrong, if they are those of the package."""
+    if mistakes is None or not mistakes.packaged or not mistakes.by_all:
+        return []
     # What most agree on is the likeliest to be a strange image, or a wrong label.
     hardest = sorted(mistakes.by_all, key=lambda image: (-image.said[0][1], image.index))
-    shown_images = hardest[:MOST_IMAGES] if mistakes.packaged else []
-    return {
-        "said": mistakes,
-        "same": mistakes.runs - mistakes.distinct,
-        "by_all": len(mistakes.by_all),
-        "images": _tiles(shown_images, mistakes.runs),
-        "left_out": len(mistakes.by_all) - len(shown_images),
-    }
-
-
-def _tiles(images: Sequence[HardImage], runs: int) -> list[dict[str, str]]:
-    if not images:
-        return []
     with np.load(MNIST_FILE, allow_pickle=False) as arrays:
         pixels = arrays["x_test"]
-    tiles = []
-    for image in images:
-        answers = ", ".join(f"{count} said {digit}" for digit, count in image.said)
-        tiles.append(
-            {
-                "source": _picture(pixels[image.index]),
-                "alt": f"Test image {image.index}, a {image.label} that all {runs} runs got wrong: "
-                f"{answers}",
-                "true": f"a {image.label}",
-                "answers": answers,
-                "index": f"image {image.index}",
-            }
-        )
-    return tiles
+    return [
+        {
+            "source": _picture(pixels[image.index]),
+            "index": image.index,
+            "label": image.label,
+            "answers": ", ".join(f"{count} said {digit}" for digit, count in image.said),
+        }
+        for image in hardest[:MOST_IMAGES]
+    ]
 
 
 def _picture(pixels: Any) -> Markup:

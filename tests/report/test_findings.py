@@ -12,9 +12,9 @@ from mlflow.tracking import MlflowClient
 from PIL import Image
 
 from mnist_bench.commands.main import COMMANDS, run_command
-from mnist_bench.html.curves import PANEL_HEIGHT, Band, Panels
+from mnist_bench.html.curves import PANEL_HEIGHT, Panels
 from mnist_bench.report.cells import BATCH, OPTIMIZER, STYLE, WIDTH, Material, gather
-from mnist_bench.report.curves import MOST_POINTS
+from mnist_bench.report.curves import MOST_POINTS, Band
 from mnist_bench.report.findings import examine
 from mnist_bench.report.page import file_name, report_page
 from mnist_bench.store.samples import Selection, write_baseline
@@ -73,8 +73,8 @@ def test_an_effect_is_the_mean_over_cells_and_its_interval_is_over_seeds():
     assert (found.cells, found.seeds, found.left_out) == (2, 3, 0)
     assert found.value == pytest.approx(0.02)
     half = 4.302653 * 0.01 / 3**0.5  # t(0.975; 2), deviation 0.01
-    assert (found.low, found.high) == pytest.approx((0.02 - half, 0.02 + half), abs=1e-7)
-    assert (found.least, found.most) == pytest.approx((0.005, 0.035))
+    assert found.interval == pytest.approx((0.02 - half, 0.02 + half), abs=1e-7)
+    assert found.extremes == pytest.approx((0.005, 0.035))
 
 
 def test_time_changes_by_ratio_and_its_interval_is_in_order():
@@ -86,8 +86,9 @@ def test_time_changes_by_ratio_and_its_interval_is_in_order():
     found = change(examine(material(runs)), BATCH, "epoch_seconds_median")
     assert (found.first, found.level) == ("32", "128")
     assert found.value == pytest.approx((0.5 * 0.5 * 0.25) ** (1 / 3) - 1)
-    assert found.low < found.value < found.high
-    assert (found.least, found.most) == pytest.approx((-0.75, -0.5))
+    low, high = found.interval
+    assert low < found.value < high
+    assert found.extremes == pytest.approx((-0.75, -0.5))
 
 
 @pytest.mark.parametrize("facts", [{"timing": "shared"}, {"host_fp": "other"}])
@@ -176,7 +177,7 @@ def test_levels_are_in_the_order_of_their_numbers():
 def test_one_seed_has_no_interval_and_says_so():
     report = examine(material([run(width="[16]"), run(width="[64]", test_accuracy=0.99)]))
     found = change(report, WIDTH)
-    assert (found.low, found.high) == (None, None)
+    assert found.interval is None
     assert found.value == pytest.approx(0.01)
     assert {standing.half_width for standing in report.standings} == {None}
     text = report_page(report)
@@ -264,7 +265,7 @@ def test_without_curves_nothing_is_proven():
     runs, _ = styles()
     report = examine(material(runs, histories={}))
     assert (report.style_control.equal, report.style_control.unknown) == (0, 2)
-    assert report.without_curves == 4
+    assert not report.curves
     assert "2 keep no curves to tell by" in report_page(report)
 
 
