@@ -135,7 +135,7 @@ def run_plan(
     Raises:
         SystemExit: With 1, if a run failed.
     """
-    from mnist_bench.run.execute import Lineage, Timing
+    from mnist_bench.run.execute import Lineage
     from mnist_bench.store.recorders import SweepRecorder
     from mnist_bench.sweep.launching import Launching
     from mnist_bench.sweep.outcomes import Outcomes
@@ -143,8 +143,7 @@ def run_plan(
 
     recorder = SweepRecorder(store, *_sweep_tags(plan))
     recorder.log_text("plan.csv", plan_csv(prospects))
-    timing = Timing.exclusive if workers <= 1 else Timing.shared
-    launcher = launcher_of(Lineage(recorder.run_id, plan.sweep_id, timing))
+    launcher = launcher_of(Lineage(recorder.run_id, plan.sweep_id, shares_machine=workers > 1))
     outcomes = Outcomes(plan, recorder)
     outcomes.take_finished_before(store, prospects)
     pending = [p.run for p in prospects if p.state in (State.new, State.retry)]
