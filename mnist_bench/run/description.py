@@ -18,13 +18,8 @@ def run_page(
 ) -> str:
     """Returns a run's description for its page in MLflow, as Markdown.
 
-    Args:
-        cell: Readable name of the cell.
-        seed: The run's seed.
-        metrics: Final metrics, and those of the last epoch.
-        published: Figures that the run reproduces.
-        notes: Sentences on what is unusual about it.
-        links: Path of an artifact -> its address.
+    The metrics are the final ones and those of the last epoch, the notes sentences on what is
+    unusual about the run, and the links the addresses of its artifacts by path.
     """
     header = ["", "this run"]
     row = [f"**{cell}**", f"seed {seed}"]

@@ -203,11 +203,7 @@ class _Record:
     device: str = ""
 
     def start(self) -> None:
-        """Records what the run works on, before it is trained.
-
-        Raises:
-            RuntimeError: If that is another kind of device than its identity says.
-        """
+        """Records the data that the run works on, and checks the device that its identity says."""
         expected = environment.describe().device
         if self.device != expected:
             raise RuntimeError(
@@ -226,11 +222,17 @@ class _Record:
 
     def result(self, result: "RunResult", began: float) -> RunSummary:
         """Records a training that went to its end, and last of all that the run is complete."""
-        predictions = artifacts.Predictions.of(result.probabilities, self.dataset.test.labels)
+        train, test = self.dataset.train, self.dataset.test
+        predictions = artifacts.Predictions.of(result.probabilities, test.labels)
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             start = time.perf_counter()
-            self._write_result(folder, result, predictions)
+            self._write_settings_and_curves(folder)
+            artifacts.write_training_samples(folder, train.images, train.labels)
+            artifacts.write_predictions(
+                folder, self.identity.name, test.images, result.probabilities, predictions
+            )
+            artifacts.write_summary(folder, result.model, _shapes(self.dataset))
             figures_seconds = time.perf_counter() - start
             links = self.recorder.log_artifacts(folder)
         wanted = self.config.tracking.log_model
@@ -291,17 +293,6 @@ class _Record:
         self.recorder.end(reason, tags)
         return RunSummary(self.recorder.run_id, self.identity.name, {}, said)
 
-    def _write_result(
-        self, folder: Path, result: "RunResult", predictions: artifacts.Predictions
-    ) -> None:
-        train, test = self.dataset.train, self.dataset.test
-        self._write_settings_and_curves(folder)
-        artifacts.write_training_samples(folder, train.images, train.labels)
-        artifacts.write_predictions(
-            folder, self.identity.name, test.images, result.probabilities, predictions
-        )
-        artifacts.write_summary(folder, result.model, _shapes(self.dataset))
-
     def _write_settings_and_curves(self, folder: Path) -> None:
         artifacts.write_settings(folder, as_plain(self.config), self.overrides)
         artifacts.write_history(folder, self.epochs)
@@ -324,7 +315,7 @@ def _tags(
     before: Sequence["StoredRun"],
     lineage: Lineage | None,
 ) -> dict[str, str]:
-    """Returns the tags of a run that starts after these runs, newest first, that are the same."""
+    """Returns the tags of a run that starts; `before` are those it repeats, newest first."""
     here = environment.describe()
     finished = any(not run.failure for run in before)
     facts = {

@@ -9,7 +9,7 @@ engine. Hues are from the colour-blind-safe palette of Okabe and Ito
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -246,23 +246,14 @@ def _page(width: float, height: float, title: str, note: str) -> Figure:
     title_lines = textwrap.wrap(title, int(width * 8.8))
     note_lines = textwrap.wrap(note, int(width * 12))
     head = 0.2 + 0.24 * len(title_lines) + 0.19 * len(note_lines)
-    figure = Figure(figsize=(width, height + head), facecolor="white")
+    total = height + head
+    figure = Figure(figsize=(width, total), facecolor="white")
     FigureCanvasAgg(figure)
-    heading: dict[str, Any] = {"fontsize": TITLE, "fontweight": "bold", "color": INK}
-    remark: dict[str, Any] = {"fontsize": TEXT, "color": MUTED}
-    for lines, down, look in (
-        (title_lines, 0.12, heading),
-        (note_lines, 0.12 + 0.24 * len(title_lines), remark),
-    ):
-        # Names come from users: a `$` in them is no mathematics.
-        figure.text(
-            0.2 / width,
-            1 - down / (height + head),
-            "\n".join(lines),
-            verticalalignment="top",
-            parse_math=False,
-            **look,
-        )
+    # Names come from users: a `$` in them is no mathematics.
+    write = partial(figure.text, 0.2 / width, verticalalignment="top", parse_math=False)
+    write(1 - 0.12 / total, "\n".join(title_lines), fontsize=TITLE, fontweight="bold", color=INK)
+    down = 0.12 + 0.24 * len(title_lines)
+    write(1 - down / total, "\n".join(note_lines), fontsize=TEXT, color=MUTED)
     return figure
 
 
