@@ -91,11 +91,8 @@ class RunRecorder:
     ) -> None:
         """Records one epoch, at once or with the next ones that end within a second.
 
-        Args:
-            number: The epoch, 1-based: the step of its metrics.
-            metrics: Key -> value; what is None or not finite is left out.
-            step_losses: Mean loss of the epoch's examples up to each of its steps; may be empty.
-            examples: Examples of the epoch up to each of its steps.
+        Its number, 1-based, is the step of its metrics, of which those that are None or not finite
+        are left out. `step_losses` and `examples` are what `thin_losses` takes.
         """
         now = _milliseconds()
         rows = [

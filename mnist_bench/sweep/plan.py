@@ -68,14 +68,9 @@ def make_plan(
     arguments: Sequence[str],
     data_digest: Callable[[DataConfig], str],
 ) -> Plan:
-    """Returns the plan of a sweep.
+    """Returns the plan of a sweep, whose own configuration is `master`.
 
-    Args:
-        loader: Hydra's.
-        master: The configuration of the sweep itself.
-        params: Axes of the grid; a key in `arguments` replaces its axis.
-        arguments: Overrides as they were typed.
-        data_digest: Returns the digest of the data that a configuration means.
+    `params` are the axes of its grid; what was typed, in `arguments`, replaces the axis of its key.
 
     Raises:
         Refusal: With every problem of every run, each once.

@@ -42,12 +42,8 @@ def run_sweep(
 ) -> "list[RunSummary]":
     """Runs the product of all axes, as far as it has no result yet, under one parent run.
 
-    Args:
-        params: Axes of the grid; a key in `arguments` replaces its axis.
-        arguments: Overrides as they were typed.
-        hydra_context: Hydra's.
-        task: The `HydraTask` that Hydra would call for a single run.
-        config: The configuration of the sweep itself.
+    All that it takes is Hydra's: `params` are the axes of the grid, `arguments` the overrides as
+    they were typed, and `config` is the configuration of the sweep itself.
 
     Raises:
         Refusal: If any run is refused; then none was started.
@@ -110,14 +106,8 @@ def run_plan(
 ) -> "list[RunSummary]":
     """Runs what is to be run; the summary comes always, also after an interrupt.
 
-    Args:
-        plan: What was asked for.
-        prospects: The same in the light of the store.
-        store: Where the runs are kept.
-        workers: Processes that run at once; 0 means this one.
-        launcher_of: Returns a launcher whose jobs are runs of this lineage.
-        console: Where to print.
-        folder: Where the report goes.
+    `launcher_of` returns a launcher whose jobs are runs of a lineage; `workers` are the processes
+    in which it runs them at once, where 0 means this one. The report goes to `folder`.
 
     Raises:
         SystemExit: With 1, if a run failed.
