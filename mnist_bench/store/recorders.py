@@ -95,16 +95,15 @@ class RunRecorder:
         are left out. `step_losses` and `examples` are what `thin_losses` takes.
         """
         now = _milliseconds()
-        rows = [
+        self._waiting += [
             Metric(key, value, now, number)
             for key, value in metrics.items()
             if value is not None and math.isfinite(value)
         ]
-        rows += [
+        self._waiting += [
             Metric("batch_loss", loss, now, (number - 1) * len(examples) + step)
             for step, loss in thin_losses(step_losses, examples, BATCH_LOSS_POINTS)
         ]
-        self._waiting += rows
         # Room is left for another epoch and the final metrics.
         full = len(self._waiting) > REQUEST_METRICS - 2 * BATCH_LOSS_POINTS
         if full or time.perf_counter() - self._sent > HELD_BACK_SECONDS:

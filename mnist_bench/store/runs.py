@@ -42,7 +42,6 @@ class StoredRun:
 
     Attributes:
         run_id: MLflow's id.
-        name: Readable.
         status: MLflow's: `RUNNING`, `FINISHED`, `FAILED`, `KILLED`.
         start_ms: When it started, in milliseconds since 1970.
         params: As text, by configuration key.

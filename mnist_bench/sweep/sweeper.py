@@ -60,13 +60,8 @@ def run_sweep(
     if workers > 1 and THREADS_VARIABLE not in os.environ:
         # Workers take it over as they start. Before the plan: it is part of a run's identity.
         os.environ[THREADS_VARIABLE] = str(max(1, (os.cpu_count() or 1) // workers))
-    plan = make_plan(
-        hydra_context.config_loader,
-        config,
-        params,
-        arguments,
-        lambda config: load_cached(config).digest,
-    )
+    loader = hydra_context.config_loader
+    plan = make_plan(loader, config, params, arguments, lambda data: load_cached(data).digest)
     settings = plan.runs[0].config
     from mnist_bench.store.claims import end_stale
     from mnist_bench.store.opening import open_store
