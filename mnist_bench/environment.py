@@ -19,12 +19,7 @@ import mnist_bench
 
 PACKAGES = ("tensorflow", "keras", "numpy", "mlflow")
 
-FLAGS = (
-    "TF_ENABLE_ONEDNN_OPTS",
-    "TF_NUM_INTRAOP_THREADS",
-    "TF_XLA_FLAGS",
-    "XLA_FLAGS",
-)
+FLAGS = ("TF_ENABLE_ONEDNN_OPTS", "TF_NUM_INTRAOP_THREADS", "TF_XLA_FLAGS", "XLA_FLAGS")
 """Environment variables that choose how a device computes."""
 
 

@@ -1,4 +1,4 @@
-"""Where Hydra looks for plugins; the sweeper itself is `mnist_bench.sweep.sweeper`."""
+"""Where Hydra looks for plugins; what it does is in `mnist_bench.sweep.sweeper`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,26 +23,26 @@ class SweeperConfig:
 
 
 class MnistBenchSweeper(Sweeper):
-    """Hands everything on to the real sweeper.
+    """Keeps what Hydra hands over, for `run_sweep`.
 
-    Hydra imports this module at each start, `--help` included; the real one is heavy, so it is
-    imported when there is something to sweep.
+    Hydra imports this module at each start, `--help` included; what a sweep needs is heavy, so it
+    is imported when there is something to sweep.
     """
 
     def __init__(self, params: Mapping[str, Any]) -> None:
-        from mnist_bench.sweep.sweeper import MnistBenchSweeper as RealSweeper
-
-        self._sweeper = RealSweeper(params)
+        self._params = params
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        """See `mnist_bench.sweep.sweeper`."""
-        self._sweeper.setup(hydra_context=hydra_context, task_function=task_function, config=config)
+        """Takes what comes before `sweep`."""
+        self._handed_over = hydra_context, task_function, config
 
     def sweep(self, arguments: list[str]) -> Any:
         """See `mnist_bench.sweep.sweeper`."""
-        return self._sweeper.sweep(arguments)
+        from mnist_bench.sweep.sweeper import run_sweep
+
+        return run_sweep(self._params, arguments, *self._handed_over)
 
 
 ConfigStore.instance().store(

@@ -1,6 +1,5 @@
 """The command `compare`: selectors in, a verdict and an exit code out."""
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -123,7 +122,8 @@ def compare(  # noqa: PLR0913, PLR0917 - a parameter an option
         gate=Gate(gate),
         fail_on=_fail_on(fail_on),
         expect_same=expect_same,
-        ignore=(*ignored, by) if by and _is_setting(by) else ignored,
+        # A setting takes part in the matching; what else runs can be split by does not.
+        ignore=(*ignored, by) if by and "." in by else ignored,
     )
     _check_combination(candidates, by, only_plan, formats, output, export, log_to_mlflow)
     from mnist_bench.compare.formats.text import plan_lines, styled
@@ -240,7 +240,7 @@ def _margins(entries: Sequence[str]) -> Mapping[str, float]:
 
 
 def _alpha(alpha: float) -> float:
-    if not 0 < alpha <= 0.5 or math.isnan(alpha):
+    if not 0 < alpha <= 0.5:
         raise Refusal(f"--alpha must be above 0 and at most 0.5, got {alpha}; e.g. 0.05")
     return alpha
 
@@ -253,11 +253,6 @@ def _fail_on(text: str) -> frozenset[FailOn]:
             f"--fail-on {shown(text)}: takes words of {', '.join(FailOn)}, with commas between"
         )
     return frozenset(map(FailOn, words))
-
-
-def _is_setting(key: str) -> bool:
-    """Returns whether a key of `--by` takes part in the matching; facts of a run do not."""
-    return "." in key
 
 
 def _listed(text: str) -> list[str]:

@@ -37,11 +37,7 @@ uri_option = click.option(
 
 
 def exit_codes(**meanings: str) -> str:
-    """Returns the line on exit codes that ends the help of a command.
-
-    Args:
-        **meanings: What each code means there, by its name in `ExitCode`.
-    """
+    """Returns the line that ends a command's help: what each code of `ExitCode` means there."""
     said = (f"{ExitCode[name].value} {meaning}" for name, meaning in meanings.items())
     return f"Exit codes: {'; '.join(said)}."
 

@@ -11,14 +11,12 @@ from mnist_bench.config.compose import HydraTask, load_config, register, resourc
 from mnist_bench.config.explain import explain
 from mnist_bench.config.keys import group_table, key_table
 from mnist_bench.config.record import recordable_overrides
-from mnist_bench.config.schema import RunConfig
 from mnist_bench.errors import ExitCode, Refusal
 from mnist_bench.text import shown
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from mnist_bench.run.execute import RunSummary
     from mnist_bench.train.training import Epoch
 
 HYDRA_FLAGS = (
@@ -120,14 +118,10 @@ def _single_run(composed: "DictConfig") -> int:
     config = load_config(composed)
     if config.sweep.dry_run:
         raise Refusal("--dry-run: prints the plan of a sweep, and this is none; add -m")
-    summary = _train_in_terminal(config, recordable_overrides(HydraConfig.get().overrides.task))
-    return ExitCode.failed if summary.failure else ExitCode.done
-
-
-def _train_in_terminal(config: RunConfig, overrides: Sequence[str]) -> "RunSummary":
     from mnist_bench.look.terminal import epoch_line, make_console, make_progress, say, show_summary
     from mnist_bench.run.execute import execute
 
+    overrides = recordable_overrides(HydraConfig.get().overrides.task)
     console = make_console()
     epochs = config.train.epochs
     with make_progress(console) as progress:
@@ -139,7 +133,7 @@ def _train_in_terminal(config: RunConfig, overrides: Sequence[str]) -> "RunSumma
 
         summary = execute(config, overrides, on_epoch)
     show_summary(console, summary)
-    return summary
+    return ExitCode.failed if summary.failure else ExitCode.done
 
 
 def _all_problems(arguments: Sequence[str], error: Exception) -> Sequence[str]:
@@ -167,11 +161,7 @@ def _all_problems(arguments: Sequence[str], error: Exception) -> Sequence[str]:
 
 
 def _refuse_hostile(arguments: Sequence[str]) -> None:
-    """Refuses what must not come as far as Hydra.
-
-    Raises:
-        Refusal: If there is any.
-    """
+    """Refuses what must not come as far as Hydra."""
     problems = []
     for argument in arguments:
         if argument.startswith("-") and argument.partition("=")[0] not in HYDRA_FLAGS:

@@ -26,7 +26,7 @@ def ui(port: int, tracking_uri: str | None, no_browser: bool) -> int:
     """Shows the runs in MLflow's UI, on this machine only, until Ctrl-C."""
     from mnist_bench.look import server
     from mnist_bench.store.opening import absolute_uri, described, open_existing
-    from mnist_bench.store.runs import newest_experiment, runs_page
+    from mnist_bench.store.runs import runs_page
 
     for ending in (signal.SIGTERM, signal.SIGHUP):  # the second is a terminal that was closed
         signal.signal(ending, lambda number, frame: sys.exit(128 + number))
@@ -39,8 +39,7 @@ def ui(port: int, tracking_uri: str | None, no_browser: bool) -> int:
                 server.open_browser(page)
             return ExitCode.done
         server.check_port(port)
-        client = open_existing(uri)
-        route = runs_page(client, newest_experiment(client))
+        route = runs_page(open_existing(uri))
         click.echo(f"Starting MLflow's server on {described(uri)}; about half a minute")
         with server.serving(uri, port) as running:
             running.wait_until_it_answers()

@@ -15,10 +15,7 @@ from mnist_bench.errors import Refusal
 
 
 class HydraTask:
-    """What Hydra calls when it has composed a configuration.
-
-    Args:
-        run: Takes what Hydra composed and returns an exit code.
+    """What Hydra calls when it has composed a configuration; `run` makes an exit code of that.
 
     Attributes:
         is_reached: Whether Hydra came as far as to hand over; what it raises before that is about
@@ -43,10 +40,7 @@ class HydraTask:
 
 
 def load_config(config: DictConfig) -> RunConfig:
-    """Returns the checked configuration as dataclasses.
-
-    Args:
-        config: What Hydra composed, without its `hydra` node.
+    """Returns what Hydra composed, without its `hydra` node, as checked dataclasses.
 
     Raises:
         Refusal: With all problems of all sections, not only the first.

@@ -15,9 +15,7 @@ from mnist_bench.text import quoted, shown
 def explain(error: Exception, overrides: Sequence[str] = ()) -> str:
     """Returns an error of Hydra or OmegaConf as one line: the key, and what is allowed.
 
-    Args:
-        error: What was raised.
-        overrides: What it was raised for; named where the error itself names nothing.
+    The overrides that it was raised for are named where the error itself names nothing.
     """
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
     if not isinstance(cause, OmegaConfBaseException):

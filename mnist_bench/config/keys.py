@@ -3,7 +3,7 @@
 import json
 import textwrap
 from collections.abc import Mapping
-from dataclasses import Field, dataclass, fields, is_dataclass
+from dataclasses import Field, fields, is_dataclass
 from enum import EnumType
 from typing import Any
 
@@ -12,24 +12,13 @@ from mnist_bench.config.record import flatten
 from mnist_bench.config.schema import OPTIMIZERS, RunConfig
 
 
-@dataclass(frozen=True, slots=True)
-class KeyEntry:
-    """A setting, as people read of it.
+def all_keys() -> dict[str, tuple[str, str]]:
+    """Returns what people read of a setting: key -> what it is, and its default as it is typed.
 
-    Attributes:
-        about: What it is, with the names of a closed set.
-        default: As it is typed, and where an optimizer has another one.
+    Those that come with the choice of a group, or with a study, are left out.
     """
-
-    name: str
-    about: str
-    default: str
-
-
-def all_keys() -> list[KeyEntry]:
-    """Returns all settings but those that come with the choice of a group, or with a study."""
     values = {name.value: flatten(default_values(name.value)) for name in OPTIMIZERS.values()}
-    found = []
+    found = {}
     for key, item in described_fields().items():
         having = {name: flat[key] for name, flat in values.items() if key in flat}
         first = next(iter(having.values()))
@@ -42,13 +31,13 @@ def all_keys() -> list[KeyEntry]:
             about += f" ({', '.join(having)})"
         default = [_typed(first)]
         default += [f"{_typed(v)} with {name}" for name, v in having.items() if v != first]
-        found.append(KeyEntry(key, about, "; ".join(default)))
+        found[key] = about, "; ".join(default)
     return found
 
 
 def key_table() -> str:
     """Returns the table of keys."""
-    return _table({key.name: f"{key.about} [{key.default}]" for key in all_keys()})
+    return _table({key: f"{about} [{default}]" for key, (about, default) in all_keys().items()})
 
 
 def group_table() -> str:

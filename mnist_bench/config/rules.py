@@ -57,11 +57,9 @@ def printable(most: int, example: str, advice: str = "") -> Rule:
 
 
 def setting(about: str, *rules: Rule) -> Any:
-    """Returns a field of a schema.
+    """Returns a field of a schema: what it is, for the table of keys, and what a value has to be.
 
-    Args:
-        about: What it is, for the table of keys.
-        *rules: What a value has to be besides of its type. None, where the type has it, passes.
+    The rules come besides the type. None, where the type has it, passes.
     """
     return field(metadata={"about": about, "rules": rules})
 
@@ -73,11 +71,7 @@ def problem(key: str, rule: str, value: object, advice: str) -> str:
 
 @dataclass(slots=True, kw_only=True)
 class Section:
-    """Settings that are checked when they are made.
-
-    Attributes:
-        prefix: What stands before its keys.
-    """
+    """Settings that are checked when they are made; the prefix stands before each of their keys."""
 
     prefix: ClassVar[str] = ""
 
@@ -92,12 +86,7 @@ class Section:
 
 
 def broken_rules(schema: type[Section], values: object) -> Iterator[str]:
-    """Gives what is wrong with single settings.
-
-    Args:
-        schema: Whose rules.
-        values: Has an attribute for each field of it.
-    """
+    """Gives what is wrong by a schema's rules with single settings, the attributes of `values`."""
     for item in fields(schema):
         key, value = f"{schema.prefix}{item.name}", getattr(values, item.name)
         for rule in item.metadata.get("rules", ()) if value is not None else ():

@@ -79,14 +79,9 @@ def write_curves(
     published: PublishedConfig | None,
     note: str,
 ) -> None:
-    """Draws `curves/accuracy.png` and `curves/loss.png`.
+    """Draws `curves/accuracy.png` and `curves/loss.png` of the metrics of each epoch.
 
-    Args:
-        folder: The run's folder.
-        title: The run's name.
-        epochs: Metric key -> value, for each epoch.
-        published: Figures to draw beside them, if there are any.
-        note: What a reader has to know about this run, in a line.
+    Published figures are drawn beside them; the note is what a reader has to know of this run.
     """
     ours = {key: [e[key] for e in epochs] for key in epochs[0] if epochs[0][key] is not None}
     theirs = published.curves if published else {}
@@ -120,27 +115,22 @@ def write_predictions(
         writer.writerows([digit, *row] for digit, row in enumerate(matrix.tolist()))
     _save(figures.confusion_matrix(matrix, title), folder / "confusion_matrix.png")
     labels = predictions.labels
-    _save(
-        figures.surest_mistakes(
-            test_images, labels, predictions.classes, predictions.confidences, note=title
-        ),
-        folder / "images/mistakes.png",
+    mistakes = figures.surest_mistakes(
+        test_images, labels, predictions.classes, predictions.confidences, title
     )
-    _save(
-        figures.first_test_image(test_images[0], int(labels[0]), probabilities[0], note=title),
-        folder / "images/first_test_image.png",
-    )
+    _save(mistakes, folder / "images/mistakes.png")
+    first = figures.first_test_image(test_images[0], int(labels[0]), probabilities[0], title)
+    _save(first, folder / "images/first_test_image.png")
 
 
 def write_training_samples(
     folder: Path, images: NDArray[np.float32], labels: NDArray[np.int32]
 ) -> None:
     """Draws the first images that the model is trained on."""
+    first = slice(figures.SHOWN)
     path = folder / "images/training_samples.png"
     path.parent.mkdir(exist_ok=True)
-    path.write_bytes(
-        _samples_png(images[: figures.SHOWN].tobytes(), labels[: figures.SHOWN].tobytes())
-    )
+    path.write_bytes(_samples_png(images[first].tobytes(), labels[first].tobytes()))
 
 
 @lru_cache(maxsize=1)
@@ -153,18 +143,11 @@ def _samples_png(images: bytes, labels: bytes) -> bytes:
 
 
 def write_summary(folder: Path, model: Any, shapes: dict[str, tuple[int, ...]]) -> None:
-    """Writes `model_summary.txt`: the shapes of the data, then Keras's own summary.
-
-    Args:
-        folder: The run's folder.
-        model: A Keras model.
-        shapes: Split -> shape of its images.
-    """
-    text = io.StringIO()
-    for split, shape in shapes.items():
-        text.write(f"{split} images: {shape}\n")
-    model.summary(print_fn=lambda line: text.write(line + "\n"), line_length=80)
-    (folder / "model_summary.txt").write_text(text.getvalue(), encoding="utf-8")
+    """Writes `model_summary.txt`: the shape of the images of each split, then Keras's summary."""
+    lines = [f"{split} images: {shape}" for split, shape in shapes.items()]
+    model.summary(print_fn=lines.append, line_length=80)
+    text = "".join(f"{line}\n" for line in lines)
+    (folder / "model_summary.txt").write_text(text, encoding="utf-8")
 
 
 def _save(figure: Any, path: Path) -> None:

@@ -18,20 +18,15 @@ def run_page(
 ) -> str:
     """Returns a run's description for its page in MLflow, as Markdown.
 
-    Args:
-        cell: Readable name of the cell.
-        seed: The run's seed.
-        metrics: Final metrics, and those of the last epoch.
-        published: Figures that the run reproduces.
-        notes: Sentences on what is unusual about it.
-        links: Path of an artifact -> its address.
+    The metrics are the final ones and those of the last epoch, the notes sentences on what is
+    unusual about the run, and the links the addresses of its artifacts by path.
     """
-    header = ["", "this run"] + (["published"] if published else [])
-    rows = [
-        [f"**{cell}**", f"seed {seed}"]
-        + ([markdown_verbatim(published.source)] if published else [])
-    ]
-    rows += [row[: len(header)] for row in result_rows(metrics, published)]
+    header = ["", "this run"]
+    row = [f"**{cell}**", f"seed {seed}"]
+    if published:
+        header.append("published")
+        row.append(markdown_verbatim(published.source))
+    rows = [row, *(cells[: len(row)] for cells in result_rows(metrics, published))]
     # MLflow shows the first few lines until the description is unfolded.
     parts = [
         _headline(metrics, _published_metrics(published)),
@@ -57,15 +52,7 @@ def result_rows(metrics: Mapping[str, float], published: PublishedConfig | None)
 def failed_run_page(
     *, cell: str, seed: int, failure: str, notes: Sequence[str], links: Mapping[str, str]
 ) -> str:
-    """Returns the description of a run that gave no result, as Markdown.
-
-    Args:
-        cell: Readable name of the cell.
-        seed: The run's seed.
-        failure: Why it gave none, in a line.
-        notes: Sentences on what else is unusual about it.
-        links: Path of an artifact -> its address.
-    """
+    """Returns the description of a run that gave no result, for a reason in a line, as Markdown."""
     rows = [[f"**{cell}**", f"seed {seed}"], ["**failed**", markdown_verbatim(failure)]]
     return "\n\n".join([markdown_table(["", "this run"], rows), *_remarks(notes, links)])
 

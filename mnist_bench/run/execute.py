@@ -7,7 +7,6 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
-from enum import Enum
 from functools import cache
 from pathlib import Path
 from statistics import median
@@ -31,13 +30,6 @@ if TYPE_CHECKING:
     from mnist_bench.train.training import Epoch, RunResult
 
 
-class Timing(Enum):
-    """Whether a run had the machine to itself; `shared` times are never judged."""
-
-    exclusive = "exclusive"
-    shared = "shared"
-
-
 @dataclass(frozen=True, slots=True)
 class Lineage:
     """Which sweep a run is started by; nothing here changes what it is.
@@ -45,12 +37,12 @@ class Lineage:
     Attributes:
         parent_run_id: MLflow's id of the record of the sweep that starts it.
         sweep_id: Identity of that sweep.
-        timing: Whether other runs share the machine.
+        shares_machine: Whether other runs go on beside it; then its times are never judged.
     """
 
     parent_run_id: str
     sweep_id: str
-    timing: Timing
+    shares_machine: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +76,8 @@ def execute(
 
     One process at a time trains a run; the others wait for it and take its result. A run that
     diverges or raises is recorded as FAILED and comes back as a summary that says why;
-    one that is interrupted is recorded as KILLED, and the interrupt goes on.
-
-    Args:
-        config: Checked settings.
-        overrides: As they were typed, to be kept with the run.
-        on_epoch: Called after each epoch.
-        lineage: Of the sweep that starts it; None for a single run.
+    one that is interrupted is recorded as KILLED, and the interrupt goes on. The overrides are kept
+    with it as they were typed.
 
     Raises:
         Refusal: Before anything is recorded.
@@ -132,10 +119,7 @@ def execute(
 def take_stored(
     store: "Store", run: "StoredRun", *, sweep_id: str | None, study: str | None
 ) -> RunSummary:
-    """Returns a finished run as the result of one that is asked for again.
-
-    It becomes a member of that one's sweep and study.
-    """
+    """Returns a finished run as the result of a wanted one, whose sweep and study it joins."""
     from mnist_bench.store.recorders import take_into
 
     take_into(store, run, sweep_id=sweep_id, study=study)
@@ -200,9 +184,6 @@ def _set_aside_what_stays(programs: int) -> None:
     TensorFlow and MLflow are a million objects and a compiled program many thousands; to go through
     them takes longer than a small epoch, and longer with each program. Nothing of the last run is
     alive between two, so no weights are set aside.
-
-    Args:
-        programs: How many there are; a further one is what calls for doing it again.
     """
     gc.collect()
     gc.freeze()
@@ -222,11 +203,7 @@ class _Record:
     device: str = ""
 
     def start(self) -> None:
-        """Records what the run works on, before it is trained.
-
-        Raises:
-            RuntimeError: If that is another kind of device than its identity says.
-        """
+        """Records the data that the run works on, and checks the device that its identity says."""
         expected = environment.describe().device
         if self.device != expected:
             raise RuntimeError(
@@ -245,18 +222,27 @@ class _Record:
 
     def result(self, result: "RunResult", began: float) -> RunSummary:
         """Records a training that went to its end, and last of all that the run is complete."""
-        predictions = artifacts.Predictions.of(result.probabilities, self.dataset.test.labels)
+        train, test = self.dataset.train, self.dataset.test
+        predictions = artifacts.Predictions.of(result.probabilities, test.labels)
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             start = time.perf_counter()
-            self._write_result(folder, result, predictions)
+            self._write_settings_and_curves(folder)
+            artifacts.write_training_samples(folder, train.images, train.labels)
+            artifacts.write_predictions(
+                folder, self.identity.name, test.images, result.probabilities, predictions
+            )
+            artifacts.write_summary(folder, result.model, _shapes(self.dataset))
             figures_seconds = time.perf_counter() - start
-            files = [str(path.relative_to(folder)) for path in _files(folder)]
-            self.recorder.log_artifacts(folder)
-        if self._logs_model():
+            links = self.recorder.log_artifacts(folder)
+        wanted = self.config.tracking.log_model
+        if wanted or (wanted is None and self.lineage is None):
             from mnist_bench.train.models import portable
 
-            self.recorder.log_model(portable(result.model), _requirements())
+            versions = environment.describe().versions
+            pinned = [f"{name}=={versions[name]}" for name in ("tensorflow", "keras", "numpy")]
+            self.recorder.log_model(portable(result.model), pinned)
+        last = {key: value for key, value in self.epochs[-1].items() if value is not None}
         metrics = {
             **{key: float(value) for key, value in _metrics_in(result).items()},
             **self._best_validation(),
@@ -267,14 +253,13 @@ class _Record:
             "figures_seconds": figures_seconds,
             "total_seconds": time.perf_counter() - began,
         }
-        last = {key: value for key, value in self.epochs[-1].items() if value is not None}
         page = run_page(
             cell=self.identity.cell,
             seed=self.config.seed,
             metrics={**last, **metrics},
             published=self.config.published,
             notes=list(caveats(self.config.data).values()),
-            links={file: self.recorder.artifact_link(file) for file in files},
+            links=links,
         )
         tags = {
             "mlflow.note.content": page,
@@ -292,14 +277,13 @@ class _Record:
             folder = Path(name)
             self._write_settings_and_curves(folder)
             (folder / "traceback.txt").write_text(_traceback(error), encoding="utf-8")
-            files = [str(path.relative_to(folder)) for path in _files(folder)]
-            self.recorder.log_artifacts(folder)
+            links = self.recorder.log_artifacts(folder)
         page = failed_run_page(
             cell=self.identity.cell,
             seed=self.config.seed,
             failure=said,
             notes=list(caveats(self.config.data).values()),
-            links={file: self.recorder.artifact_link(file) for file in files},
+            links=links,
         )
         tags = {
             "mlflow.note.content": page,
@@ -308,21 +292,6 @@ class _Record:
         }
         self.recorder.end(reason, tags)
         return RunSummary(self.recorder.run_id, self.identity.name, {}, said)
-
-    def _logs_model(self) -> bool:
-        chosen = self.config.tracking.log_model
-        return self.lineage is None if chosen is None else chosen
-
-    def _write_result(
-        self, folder: Path, result: "RunResult", predictions: artifacts.Predictions
-    ) -> None:
-        train, test = self.dataset.train, self.dataset.test
-        self._write_settings_and_curves(folder)
-        artifacts.write_training_samples(folder, train.images, train.labels)
-        artifacts.write_predictions(
-            folder, self.identity.name, test.images, result.probabilities, predictions
-        )
-        artifacts.write_summary(folder, result.model, _shapes(self.dataset))
 
     def _write_settings_and_curves(self, folder: Path) -> None:
         artifacts.write_settings(folder, as_plain(self.config), self.overrides)
@@ -346,21 +315,14 @@ def _tags(
     before: Sequence["StoredRun"],
     lineage: Lineage | None,
 ) -> dict[str, str]:
-    """Returns the tags of a run that starts.
-
-    Args:
-        config: Its settings.
-        identity: What it is.
-        before: Earlier runs that were to be the same, newest first.
-        lineage: Of the sweep that starts it.
-    """
+    """Returns the tags of a run that starts; `before` are those it repeats, newest first."""
     here = environment.describe()
     finished = any(not run.failure for run in before)
     facts = {
         "kind": "run",
         **identity.tags(),
         "study": config.study or "",
-        "timing": Timing.exclusive.value,
+        "timing": "shared" if lineage and lineage.shares_machine else "exclusive",
         "caveats": ",".join(caveats(config.data)),
         **here.versions,
         "cpu": here.cpu,
@@ -376,7 +338,6 @@ def _tags(
         facts |= {
             "sweep_id": lineage.sweep_id,
             f"sweep.{lineage.sweep_id}": "1",
-            "timing": lineage.timing.value,
         }
     tags = {f"mnist_bench.{key}": value for key, value in facts.items() if value}
     return tags if lineage is None else {**tags, "mlflow.parentRunId": lineage.parent_run_id}
@@ -404,17 +365,8 @@ def _numbers(config: RunConfig) -> dict[str, float]:
     }
 
 
-def _requirements() -> list[str]:
-    versions = environment.describe().versions
-    return [f"{name}=={versions[name]}" for name in ("tensorflow", "keras", "numpy")]
-
-
 def _shapes(dataset: Dataset) -> dict[str, tuple[int, ...]]:
-    splits = {
-        "train": dataset.train,
-        "validation": dataset.validation,
-        "test": dataset.test,
-    }
+    splits = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
     return {name: split.images.shape for name, split in splits.items() if split is not None}
 
 
@@ -426,7 +378,3 @@ def _traceback(error: Exception) -> str:
         if len(folder) > 1:
             text = text.replace(folder, "...")
     return text
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())

@@ -1,14 +1,15 @@
 """Figures of one run, drawn with matplotlib from plain arrays.
 
 Every function returns a `matplotlib.figure.Figure` of its own: no pyplot, no global state, no
-change of rcParams. Pages are laid out in inches, since fixed places are faster and more predictable
-than a layout engine. Hues are from the colour-blind-safe palette of Okabe and Ito
+change of rcParams. Pixels are of any numeric type, 0 for paper; a note is a line under the title.
+Pages are laid out in inches, since fixed places are faster and more predictable than a layout
+engine. Hues are from the colour-blind-safe palette of Okabe and Ito
 (https://jfly.uni-koeln.de/color/), and no statement rests on hue alone.
 """
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -71,7 +72,7 @@ def curves(
             series with at least one epoch.
         published: The same for the figures that the run reproduces; empty where there are none.
             They may be shorter or longer than `measured`.
-        note: What the reader must know, e.g. a caveat; a line under the title.
+        note: What the reader must know, e.g. a caveat.
 
     Raises:
         KeyError: If `metric` or the name of a series is none of those above.
@@ -103,21 +104,15 @@ def curves(
     return figure
 
 
-def training_samples(images: Pixels, labels: Integers, note: str = "") -> Figure:
-    """Draw the first 20 training images with their labels.
-
-    Args:
-        images: (n, 28, 28), any numeric dtype, 0 for paper; all training images or the first ones.
-        labels: (n,) integers, the true classes.
-        note: A line under the title.
-    """
+def training_samples(images: Pixels, labels: Integers) -> Figure:
+    """Draw the first 20 of these training images (n, 28, 28) with their labels (n,)."""
     captions = [f"label {label}" for label in labels[:SHOWN]]
     title = f"The first {len(captions)} training images"
-    return _image_grid(title, note, images[:SHOWN], captions, cell=(36, 38))
+    return _image_grid(title, "", images[:SHOWN], captions, cell=(36, 38))
 
 
 def surest_mistakes(
-    images: Pixels, labels: Integers, predictions: Integers, confidences: Floats, note: str = ""
+    images: Pixels, labels: Integers, predictions: Integers, confidences: Floats, note: str
 ) -> Figure:
     """Draw the 20 wrong answers that the model was surest of, the surest first.
 
@@ -125,11 +120,11 @@ def surest_mistakes(
     answers all are drawn, with none the figure says so.
 
     Args:
-        images: (n, 28, 28), any numeric dtype, 0 for paper.
-        labels: (n,) integers, the true classes.
-        predictions: (n,) integers, the predicted classes.
+        images: (n, 28, 28).
+        labels: (n,), the true classes.
+        predictions: (n,), the predicted classes.
         confidences: (n,) floats in [0, 1], the probability given to the predicted class.
-        note: A line under the title.
+        note: What the images belong to, e.g. the name of the run; a line under the title.
     """
     wrong = np.flatnonzero(predictions != labels)
     surest = wrong[np.argsort(-confidences[wrong], kind="stable")][:SHOWN]
@@ -143,18 +138,14 @@ def surest_mistakes(
         extent = f"all {len(wrong)}" if len(wrong) else "none"
     scope = f"{len(labels):,} test images; p: probability of the prediction"
     return _image_grid(
-        f"Wrong answers: {extent}", _join(note, scope), images[surest], captions, cell=(46, 43)
+        f"Wrong answers: {extent}", f"{note}; {scope}", images[surest], captions, cell=(46, 43)
     )
 
 
 def first_test_image(image: Pixels, label: int, probabilities: Floats, note: str = "") -> Figure:
-    """Draw a test image beside the probability of each class, and say the answer in words.
+    """Draw a test image (28, 28) beside the probability of each class; say the answer in words.
 
-    Args:
-        image: (28, 28), any numeric dtype, 0 for paper.
-        label: The true class.
-        probabilities: (10,) floats in [0, 1]; any NaN, as of a diverged model, is no prediction.
-        note: A line under the title.
+    Any NaN among the probabilities (10,), as of a diverged model, is no prediction.
     """
     answer = int(probabilities.argmax()) if np.isfinite(probabilities).all() else None
     verdict = (
@@ -181,7 +172,7 @@ def first_test_image(image: Pixels, label: int, probabilities: Floats, note: str
     return figure
 
 
-def confusion_matrix(matrix: Integers, title: str, note: str = "") -> Figure:
+def confusion_matrix(matrix: Integers, title: str) -> Figure:
     """Draw the counts of every true and predicted class, with the recall of each true class.
 
     Only wrong answers are shaded, by the root of their count: on one scale with the diagonal all
@@ -190,12 +181,11 @@ def confusion_matrix(matrix: Integers, title: str, note: str = "") -> Figure:
     Args:
         matrix: (10, 10) integers >= 0, `matrix[true, predicted]`, with at least one image in all.
         title: What the matrix belongs to, e.g. the name of the run.
-        note: A line under the title.
     """
     count = len(matrix)
     right, rows = matrix.diagonal(), matrix.sum(axis=1)
     summary = f"{right.sum():,} of {rows.sum():,} right: accuracy {right.sum() / rows.sum():.4f}"
-    figure = _page(8.4, 6.9, f"Confusion matrix: {title}", _join(summary, note))
+    figure = _page(8.4, 6.9, f"Confusion matrix: {title}", summary)
     axes = _axes(figure, 0.75, 1.0, 6.0, 5.6)
     errors = np.where(np.eye(count, dtype=bool), 0, matrix)
     # The full hue stands for at least 10, so that single mistakes look harmless in a good run too.
@@ -256,29 +246,15 @@ def _page(width: float, height: float, title: str, note: str) -> Figure:
     title_lines = textwrap.wrap(title, int(width * 8.8))
     note_lines = textwrap.wrap(note, int(width * 12))
     head = 0.2 + 0.24 * len(title_lines) + 0.19 * len(note_lines)
-    figure = Figure(figsize=(width, height + head), facecolor="white")
+    total = height + head
+    figure = Figure(figsize=(width, total), facecolor="white")
     FigureCanvasAgg(figure)
-    heading: dict[str, Any] = {"fontsize": TITLE, "fontweight": "bold", "color": INK}
-    remark: dict[str, Any] = {"fontsize": TEXT, "color": MUTED}
-    for lines, down, look in (
-        (title_lines, 0.12, heading),
-        (note_lines, 0.12 + 0.24 * len(title_lines), remark),
-    ):
-        # Names come from users: a `$` in them is no mathematics.
-        figure.text(
-            0.2 / width,
-            1 - down / (height + head),
-            "\n".join(lines),
-            verticalalignment="top",
-            parse_math=False,
-            **look,
-        )
+    # Names come from users: a `$` in them is no mathematics.
+    write = partial(figure.text, 0.2 / width, verticalalignment="top", parse_math=False)
+    write(1 - 0.12 / total, "\n".join(title_lines), fontsize=TITLE, fontweight="bold", color=INK)
+    down = 0.12 + 0.24 * len(title_lines)
+    write(1 - down / total, "\n".join(note_lines), fontsize=TEXT, color=MUTED)
     return figure
-
-
-def _join(*notes: str) -> str:
-    """Return the notes that are not empty as one line."""
-    return "; ".join(filter(None, notes))
 
 
 def _axes(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:

@@ -33,7 +33,7 @@ class Claim:
         if self._lock is None:
             return True
         try:
-            self._lock.acquire(timeout=-1 if wait else 0)
+            self._lock.acquire(blocking=wait)
         except Timeout:
             return False
         return True
@@ -54,13 +54,10 @@ def is_claimed(store: Store, name: str) -> bool:
 
 
 def end_stale(store: Store) -> list[StoredRun]:
-    """Ends all runs and sweeps that the store holds for running and that nobody runs any more.
+    """Ends and returns all runs and sweeps that the store holds for running and nobody runs.
 
     They become KILLED; MLflow itself would leave them RUNNING for ever. Several processes may do
     this at once.
-
-    Returns:
-        What was ended.
     """
     running = find_runs(store.client, [store.experiment_id], "attributes.status = 'RUNNING'")
     return [run for run in running if _end_if_stale(store, run)]

@@ -4,7 +4,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -28,14 +28,7 @@ PAGE = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """An opened MLflow store and the experiment that runs go into.
-
-    Attributes:
-        uri: Absolute tracking URI.
-        client: MLflow's client for it.
-        experiment_id: MLflow's id of the experiment.
-        experiment: Its name.
-    """
+    """An opened MLflow store, by its absolute URI, and the experiment that runs go into."""
 
     uri: str
     client: MlflowClient
@@ -73,7 +66,9 @@ def open_store(uri: str | None, experiment: str) -> Store:
         with FileLock(f"{path}.lock"):
             client = MlflowClient(absolute)  # makes the tables
             experiment_id = _experiment_id(client, experiment, path.parent / "mlruns")
-            _use_write_ahead_log(path)
+            # Readers and writers then do not wait for each other; the setting stays in the file.
+            with closing(sqlite3.connect(path)) as connection:
+                connection.execute("PRAGMA journal_mode=WAL")
         return Store(absolute, client, experiment_id, experiment)
 
 
@@ -170,15 +165,6 @@ def sqlite_path(uri: str) -> Path | None:
     """Returns the file of a SQLite URI; None for any other store."""
     prefix = "sqlite:///"
     return Path(uri.removeprefix(prefix)).resolve() if uri.startswith(prefix) else None
-
-
-def _use_write_ahead_log(path: Path) -> None:
-    # Readers (the UI) and writers then do not wait for each other; the setting stays in the file.
-    connection = sqlite3.connect(path)
-    try:
-        connection.execute("PRAGMA journal_mode=WAL")
-    finally:
-        connection.close()
 
 
 def described(uri: str) -> str:

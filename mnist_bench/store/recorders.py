@@ -5,14 +5,14 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import mlflow
 import mlflow.artifacts
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunStatus, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.tracking import MlflowClient
@@ -34,23 +34,6 @@ REQUEST_METRICS = 1_000
 """Most values that MLflow takes at once."""
 
 
-@dataclass(slots=True)
-class Clock:
-    """Seconds of `time.perf_counter` that were spent on one thing."""
-
-    seconds: float = 0.0
-
-
-@contextmanager
-def stopwatch(clock: "Clock") -> Iterator[None]:
-    """Adds the time of a block to a clock."""
-    start = time.perf_counter()
-    try:
-        yield
-    finally:
-        clock.seconds += time.perf_counter() - start
-
-
 class RunRecorder:
     """Records one run, from its start to its end.
 
@@ -59,7 +42,6 @@ class RunRecorder:
 
     Attributes:
         run_id: MLflow's id.
-        clock: Time spent in MLflow so far.
     """
 
     def __init__(
@@ -74,20 +56,17 @@ class RunRecorder:
         self._store = store
         self._waiting: list[Metric] = []
         self._sent = time.perf_counter()
-        self.clock = Clock()
-        with stopwatch(self.clock):
+        self._tracking_seconds = 0.0
+        with self._timed():
             self.run_id = _create_run(store, name, tags, tags[f"{PREFIX}run_fp"])
             self._log(params=params, metrics=metrics)
 
     def log_dataset(self, name: str, digest: str, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        """Records which data was used, with a digest of all of it.
+        """Records which data was used, with the shape of the images of each split.
 
-        Args:
-            name: Of the data set.
-            digest: SHA-256 over all arrays and their scaling (MLflow's own covers 10,000 rows).
-            shapes: Split -> shape of its images.
+        The digest is SHA-256 over all arrays and their scaling; MLflow's own covers 10,000 rows.
         """
-        with stopwatch(self.clock):
+        with self._timed():
             dataset = Dataset(
                 name=name,
                 digest=digest[:32],  # MLflow's column holds 36 characters
@@ -95,8 +74,7 @@ class RunRecorder:
                 source=json.dumps({"tags": {"mnist_bench.data": name}}),
                 profile=json.dumps({f"{split}_images": shape for split, shape in shapes.items()}),
             )
-            context = InputTag("mlflow.data.context", "training")
-            inputs = [DatasetInput(dataset, [context])]
+            inputs = [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])]
             try:
                 self._store.client.log_inputs(self.run_id, inputs)
             except MlflowException:
@@ -113,27 +91,23 @@ class RunRecorder:
     ) -> None:
         """Records one epoch, at once or with the next ones that end within a second.
 
-        Args:
-            number: The epoch, 1-based: the step of its metrics.
-            metrics: Key -> value; what is None or not finite is left out.
-            step_losses: Mean loss of the epoch's examples up to each of its steps; may be empty.
-            examples: Examples of the epoch up to each of its steps.
+        Its number, 1-based, is the step of its metrics, of which those that are None or not finite
+        are left out. `step_losses` and `examples` are what `thin_losses` takes.
         """
         now = _milliseconds()
-        rows = [
+        self._waiting += [
             Metric(key, value, now, number)
             for key, value in metrics.items()
             if value is not None and math.isfinite(value)
         ]
-        rows += [
+        self._waiting += [
             Metric("batch_loss", loss, now, (number - 1) * len(examples) + step)
             for step, loss in thin_losses(step_losses, examples, BATCH_LOSS_POINTS)
         ]
-        self._waiting += rows
         # Room is left for another epoch and the final metrics.
         full = len(self._waiting) > REQUEST_METRICS - 2 * BATCH_LOSS_POINTS
         if full or time.perf_counter() - self._sent > HELD_BACK_SECONDS:
-            with stopwatch(self.clock):
+            with self._timed():
                 self._log(tags={f"{PREFIX}heartbeat": str(now)})
 
     def elder(self, run_fp: str) -> StoredRun | None:
@@ -149,26 +123,26 @@ class RunRecorder:
             [self._store.experiment_id],
             f"attributes.status = 'RUNNING' and tags.`{PREFIX}run_fp` = '{run_fp}'",
         )
-        [mine] = [run for run in same if run.run_id == self.run_id]
-        elders = [
-            run
-            for run in same
-            if (run.start_ms, run.run_id) < (mine.start_ms, mine.run_id)
-            and not is_gone(self._store, run)
-        ]
-        return min(elders, key=lambda run: (run.start_ms, run.run_id), default=None)
+        same.sort(key=lambda run: (run.start_ms, run.run_id))
+        elders = takewhile(lambda run: run.run_id != self.run_id, same)
+        return next((run for run in elders if not is_gone(self._store, run)), None)
 
-    def log_artifacts(self, folder: Path) -> None:
-        """Copies a folder's content to the run's artifacts."""
-        with stopwatch(self.clock):
+    def log_artifacts(self, folder: Path) -> dict[str, str]:
+        """Copies a folder's content to the run's artifacts.
+
+        Returns:
+            Path of each file -> its address inside the MLflow UI, relative to its root.
+        """
+        with self._timed():
             self._store.client.log_artifacts(self.run_id, str(folder))
+        paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+        files = [str(path.relative_to(folder)) for path in paths]
+        return {file: run_route(self._store.experiment_id, self.run_id, file) for file in files}
 
     def log_model(self, model: Any, requirements: Sequence[str]) -> None:
-        """Logs a Keras model with signature and pinned requirements.
+        """Logs a Keras model, from images (n, 28, 28) float32 to probabilities (n, 10) float32.
 
-        Args:
-            model: From images (n, 28, 28) float32 to probabilities (n, 10) float32.
-            requirements: Pinned; without them MLflow spends seconds on guessing.
+        Without pinned requirements MLflow spends seconds on guessing them.
         """
         import numpy as np
         from mlflow import keras as mlflow_keras
@@ -178,7 +152,7 @@ class RunRecorder:
             inputs=Schema([TensorSpec(float32, (-1, 28, 28))]),
             outputs=Schema([TensorSpec(float32, (-1, 10))]),
         )
-        with stopwatch(self.clock):
+        with self._timed():
             mlflow.set_tracking_uri(self._store.uri)  # `Model.log` asks nothing else
             # Made by hand, since MLflow itself would put it into its default experiment.
             logged = self._store.client.create_logged_model(
@@ -196,22 +170,24 @@ class RunRecorder:
 
     def finish(self, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
         """Records the final metrics and tags, then that the run is complete."""
-        with stopwatch(self.clock):
-            clocks = {"tracking_seconds": self.clock.seconds}
-            self._log(metrics={**metrics, **clocks}, tags={**tags, f"{PREFIX}complete": "1"})
-            self._end(RunStatus.FINISHED)
+        self._log(
+            metrics={**metrics, "tracking_seconds": self._tracking_seconds},
+            tags={**tags, f"{PREFIX}complete": "1"},
+        )
+        self._store.client.set_terminated(self.run_id, "FINISHED")
 
     def end(self, reason: str, tags: Mapping[str, str]) -> None:
         """Ends a run without a result: KILLED for the reason `killed`, FAILED for any other."""
         self._log(tags={**tags, f"{PREFIX}failure": reason})
-        self._end(RunStatus.KILLED if reason == "killed" else RunStatus.FAILED)
+        status = "KILLED" if reason == "killed" else "FAILED"
+        self._store.client.set_terminated(self.run_id, status)
 
-    def artifact_link(self, path: str) -> str:
-        """Returns the address of an artifact inside the MLflow UI, relative to its root."""
-        return run_route(self._store.experiment_id, self.run_id, path)
-
-    def _end(self, status: int) -> None:
-        self._store.client.set_terminated(self.run_id, RunStatus.to_string(status))
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        """Adds the time of a block to `tracking_seconds`."""
+        start = time.perf_counter()
+        yield
+        self._tracking_seconds += time.perf_counter() - start
 
     def _log(
         self,
@@ -228,7 +204,7 @@ class RunRecorder:
         self._store.client.log_batch(
             self.run_id,
             metrics=self._waiting + rows,
-            params=[Param(key, _as_text(value)) for key, value in (params or {}).items()],
+            params=[Param(key, _as_typed(value)) for key, value in (params or {}).items()],
             tags=[RunTag(key, value) for key, value in (tags or {}).items()],
         )
         self._waiting, self._sent = [], time.perf_counter()
@@ -253,16 +229,13 @@ class SweepRecorder:
         self._store.client.log_text(self.run_id, text, path)
 
     def links(self, runs: Mapping[str, str], files: Sequence[str]) -> dict[str, str]:
-        """Returns addresses inside the MLflow UI, relative to its root.
+        """Returns addresses inside the MLflow UI, relative to its root, by name.
 
-        Args:
-            runs: Name -> run id.
-            files: Paths of artifacts of the sweep.
+        They are those of runs (name -> run id) and of artifacts of the sweep.
         """
         experiment_id = self._store.experiment_id
-        return {name: run_route(experiment_id, run_id) for name, run_id in runs.items()} | {
-            file: run_route(experiment_id, self.run_id, file) for file in files
-        }
+        pages = {name: run_route(experiment_id, run_id) for name, run_id in runs.items()}
+        return pages | {file: run_route(experiment_id, self.run_id, file) for file in files}
 
     def log_progress(self, counts: Mapping[str, float]) -> None:
         """Records how far the sweep is."""
@@ -271,12 +244,7 @@ class SweepRecorder:
         self._store.client.log_batch(self.run_id, metrics=rows)
 
     def end(self, status: str, page: str) -> None:
-        """Ends the sweep.
-
-        Args:
-            status: `FINISHED`, `FAILED` or `KILLED`.
-            page: Its description, as Markdown.
-        """
+        """Ends the sweep as `FINISHED`, `FAILED` or `KILLED`, with its description as Markdown."""
         self._store.client.set_tag(self.run_id, "mlflow.note.content", page)
         self._store.client.set_terminated(self.run_id, status)
         self._claim.release()
@@ -351,11 +319,6 @@ def _milliseconds() -> int:
     return int(time.time() * 1000)
 
 
-def _as_text(value: Any) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list):
-        return "[" + ",".join(map(_as_text, value)) + "]"
-    return str(value)
+def _as_typed(value: Any) -> str:
+    """Returns a setting as a person types it."""
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))

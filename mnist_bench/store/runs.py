@@ -1,4 +1,9 @@
-"""What is read of a store: its runs, their curves and files."""
+"""What is read of a store: its runs, their curves and files.
+
+Every function raises a `StoreError` where the store cannot be read. Artifacts are asked for by
+where those of their run lie, which is known of a run that was found (`StoredRun`); to ask for that
+takes longer than to read them.
+"""
 
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -37,7 +42,6 @@ class StoredRun:
 
     Attributes:
         run_id: MLflow's id.
-        name: Readable.
         status: MLflow's: `RUNNING`, `FINISHED`, `FAILED`, `KILLED`.
         start_ms: When it started, in milliseconds since 1970.
         params: As text, by configuration key.
@@ -81,14 +85,10 @@ def find_runs(
 ) -> list[StoredRun]:
     """Returns all runs of some experiments that a filter of MLflow's lets through, newest first.
 
-    Args:
-        client: For the store.
-        experiment_ids: Where to look.
-        filter_string: In MLflow's language, e.g. `tags."mnist_bench.kind" = 'run'`.
-        most: How many to return, at least 1 and at most `PAGE`; all, if None.
+    If `most` is given, from 1 to `PAGE`, no more than so many are returned.
 
     Raises:
-        StoreError: If MLflow refuses the filter or the store cannot be read.
+        StoreError: Also if MLflow refuses the filter.
     """
     found: list[StoredRun] = []
     token = None
@@ -109,11 +109,7 @@ def runs_of(store: Store, key: str, value: str) -> list[StoredRun]:
 
 
 def runs_if_any(uri: str | None, experiment: str) -> list[StoredRun]:
-    """Returns all runs of an experiment; none if it, or the store, does not exist.
-
-    Raises:
-        StoreError: If the store is there and cannot be read.
-    """
+    """Returns all runs of an experiment; none if it, or the store, does not exist."""
     path = sqlite_path(absolute_uri(uri))
     if path is not None and not path.is_file():
         return []
@@ -122,43 +118,24 @@ def runs_if_any(uri: str | None, experiment: str) -> list[StoredRun]:
     return [] if found is None else find_runs(client, [found.experiment_id])
 
 
-def newest_experiment(client: MlflowClient) -> str:
-    """Returns the name of the experiment of this program's newest run or sweep; empty for none.
+def runs_page(client: MlflowClient) -> str:
+    """Returns the address of the table that holds the newest run, relative to the UI's root.
 
-    Raises:
-        StoreError: If the store cannot be read.
+    The table opens in one of our views, which an experiment gets here if it has none yet. Without a
+    run or sweep of this program it is the list of all experiments.
     """
-    names = {id_: name for name, id_ in experiment_ids(client).items()}
+    ids = list(experiment_ids(client).values())
+    newest = find_runs(client, ids, f"tags.`{PREFIX}kind` LIKE '%'", most=1)
+    if not newest:
+        return "#/experiments"
     with store_errors("the store"):
-        newest = client.search_runs(list(names), f"tags.`{PREFIX}kind` LIKE '%'", max_results=1)
-    return names[newest[0].info.experiment_id] if newest else ""
-
-
-def runs_page(client: MlflowClient, experiment: str) -> str:
-    """Returns the address of an experiment's run table, relative to the root of MLflow's UI.
-
-    The table opens in one of our views, which an experiment gets here if it has none yet; without
-    such an experiment it is the list of all.
-
-    Raises:
-        StoreError: If the store cannot be read.
-    """
-    with store_errors("the store"):
-        found = client.get_experiment_by_name(experiment)
-        if found is None:
-            return "#/experiments"
-        add_views(client, found)
-        return runs_route(found.experiment_id)
+        experiment = client.get_experiment(newest[0].experiment_id)
+        add_views(client, experiment)
+        return runs_route(experiment.experiment_id)
 
 
 def artifacts_of(client: MlflowClient, run_id: str) -> str:
-    """Returns where the artifacts of a run lie; empty if there is no such run.
-
-    It takes longer than to read them: of a run that was found it is known (`StoredRun`).
-
-    Raises:
-        StoreError: If the store cannot be read.
-    """
+    """Returns where the artifacts of a run lie; empty if there is no such run."""
     with store_errors("the store"):
         try:
             return str(client.get_run(run_id).info.artifact_uri)
@@ -170,16 +147,7 @@ def artifacts_of(client: MlflowClient, run_id: str) -> str:
 
 
 def read_artifact(client: MlflowClient, artifacts: str, path: str) -> bytes | None:
-    """Returns an artifact; None if there is no such file.
-
-    Args:
-        client: For the store.
-        artifacts: Where the artifacts of the run lie; empty for nowhere.
-        path: Inside of that, in no folder.
-
-    Raises:
-        StoreError: If it is there and cannot be read, or the store cannot.
-    """
+    """Returns the artifact of this path, which is in no folder; None if there is no such file."""
     if not artifacts:  # to MLflow that is the current folder
         return None
     with tempfile.TemporaryDirectory() as folder, store_errors("the store"):
@@ -194,36 +162,19 @@ def read_artifact(client: MlflowClient, artifacts: str, path: str) -> bytes | No
 
 
 def load_text(client: MlflowClient, artifacts: str, path: str) -> str:
-    """Returns a text artifact; an empty one if there is no such file.
-
-    Args:
-        client: For the store.
-        artifacts: Where the artifacts of the run lie.
-        path: Inside of that.
-
-    Raises:
-        StoreError: If it is there and cannot be read, or the store cannot.
-    """
+    """Returns `read_artifact` as text; an empty one if there is no such file."""
     return (read_artifact(client, artifacts, path) or b"").decode(errors="replace")
 
 
 def load_curve(client: MlflowClient, run_id: str, key: str) -> list[tuple[int, float]]:
-    """Returns the values of a metric of a run as pairs of epoch and value, in order.
-
-    Raises:
-        StoreError: If the store cannot be read.
-    """
+    """Returns the values of a metric of a run as pairs of epoch and value, in order."""
     with store_errors("the store"):
         return sorted((m.step, m.value) for m in client.get_metric_history(run_id, key))
 
 
 @contextmanager
 def logged_model(client: MlflowClient, run_id: str) -> Iterator[Path | None]:
-    """Lends a copy of the `.keras` file that a run logged as its model; None if it logged none.
-
-    Raises:
-        StoreError: If the store cannot be read, or has lost the file.
-    """
+    """Lends a copy of the `.keras` file that a run logged as its model; None if it logged none."""
     with tempfile.TemporaryDirectory() as folder:
         with store_errors("the store"):
             experiment_id = client.get_run(run_id).info.experiment_id

@@ -71,24 +71,13 @@ _CHARTS_OF_RUNS = (
 )
 
 
-def runs_route(experiment_id: str, view: str = RUNS) -> str:
-    """Returns the address of an experiment's run table in a saved view, relative to the UI's root.
-
-    Args:
-        experiment_id: MLflow's id.
-        view: `RUNS`, `CELLS` or `SWEEPS`.
-    """
-    return f"#/experiments/{experiment_id}/runs?{_WORKFLOW}&viewStateShareKey={view}"
+def runs_route(experiment_id: str) -> str:
+    """Returns the address of an experiment's run table in our first view, as `run_route` does."""
+    return f"#/experiments/{experiment_id}/runs?{_WORKFLOW}&viewStateShareKey={RUNS}"
 
 
 def run_route(experiment_id: str, run_id: str, artifact: str | None = None) -> str:
-    """Returns the address of a run's page, or of one of its artifacts, relative to the UI's root.
-
-    Args:
-        experiment_id: MLflow's id.
-        run_id: Likewise.
-        artifact: Its path.
-    """
+    """Returns the address of a run's page, or of an artifact of it, relative to the UI's root."""
     path = "" if artifact is None else f"/artifacts/{quote(artifact)}"
     return f"#/experiments/{experiment_id}/runs/{run_id}{path}?{_WORKFLOW}"
 
@@ -105,23 +94,20 @@ def saved_views() -> dict[str, str]:
     table = first | _SETTINGS | figures | _UNUSUAL
     means = dict.fromkeys(first | figures, 175)
     every = (*_CHARTS, *_CHARTS_OF_RUNS)
+    of_sweep = _columns_of(Use.sweep_column)
     views = {
-        RUNS: (
-            "Runs, best first",
-            _ui_state({_NAME: 285} | table, every) | best_first,
+        (RUNS, "Runs, best first"): _ui_state({_NAME: 285} | table, every) | best_first,
+        (CELLS, "Cells, mean over seeds"): (
+            _ui_state({_NAME: 420} | means, _CHARTS) | best_first | by_cell
         ),
-        CELLS: (
-            "Cells, mean over seeds",
-            _ui_state({_NAME: 420} | means, _CHARTS) | best_first | by_cell,
-        ),
-        SWEEPS: (
-            "Sweeps, newest first",
-            _ui_state({_NAME: 310} | _columns_of(Use.sweep_column) | table, every),
-        ),
+        (SWEEPS, "Sweeps, newest first"): _ui_state({_NAME: 310} | of_sweep | table, every),
     }
+    written = {"createdAt": WRITTEN_MS, "updatedAt": WRITTEN_MS}
     return {
-        f"mlflow.sharedViewState.{key}": _envelope(name, state)
-        for key, (name, state) in views.items()
+        f"mlflow.sharedViewState.{key}": json.dumps(
+            {"name": name, **written, "state": json.dumps(state)}
+        )
+        for (key, name), state in views.items()
     }
 
 
@@ -144,11 +130,6 @@ def _ui_state(widths: Mapping[str, int], charts: Sequence[Mapping[str, Any]]) ->
             for name in sections
         ],
     }
-
-
-def _envelope(name: str, state: Mapping[str, Any]) -> str:
-    saved = {"createdAt": WRITTEN_MS, "updatedAt": WRITTEN_MS, "state": json.dumps(state)}
-    return json.dumps({"name": name, **saved})
 
 
 EXPERIMENT_TAGS = {

@@ -31,11 +31,7 @@ def sweep_page(
 ) -> str:
     """Returns a sweep's description for its page in MLflow, as Markdown.
 
-    Args:
-        standings: The leaderboard.
-        failures: Name of a failed run -> why.
-        missing: Names of the runs that were not begun or not ended.
-        links: Cell, or path of an artifact -> its address.
+    `failures` are the names of runs with the reason, `links` the addresses of cells and artifacts.
     """
     rows = [[_linked(s.cell, links), str(s.seeds), *standing_cells(s)] for s in standings]
     files = " · ".join(_linked(path, links) for path in SWEEP_FILES)
@@ -48,12 +44,8 @@ def sweep_page(
         f"to its first run. All of it: {files}.",
     ]
     if failures:
-        parts.append(
-            markdown_table(
-                ["failed", "why"],
-                _first([[name, markdown_verbatim(why)] for name, why in failures.items()]),
-            )
-        )
+        reasons = [[name, markdown_verbatim(why)] for name, why in failures.items()]
+        parts.append(markdown_table(["failed", "why"], _first(reasons)))
     if missing:
         parts.append(markdown_table(["missing"], _first([[name] for name in missing])))
     return "\n\n".join(parts)
@@ -66,5 +58,5 @@ def _linked(name: str, links: Mapping[str, str]) -> str:
 def _first(rows: Sequence[Sequence[str]]) -> list[Sequence[str]]:
     """Returns as many rows as a description, which MLflow bounds, has room for."""
     more = len(rows) - SHOWN_ROWS
-    rest = [f"... and {more} more", *[""] * (len(rows[0]) - 1)] if more > 0 else []
-    return [*rows[:SHOWN_ROWS], *([rest] if rest else [])]
+    rest = [[f"... and {more} more", *[""] * (len(rows[0]) - 1)]] if more > 0 else []
+    return [*rows[:SHOWN_ROWS], *rest]

@@ -45,14 +45,10 @@ def run_member(composed: DictConfig, lineage: Lineage) -> RunSummary:
 
 @dataclass(frozen=True, slots=True)
 class Launching:
-    """The runs of a sweep, as a launcher gets on with them.
+    """The runs of a sweep, as a launcher whose jobs are `run_member` gets on with them.
 
     Attributes:
-        store: Where the runs are kept.
-        launcher: Hydra's; its jobs are `run_member`.
         workers: Processes that run at once; 0 means this one.
-        outcomes: What became of the runs.
-        console: Where to print.
     """
 
     store: Store
@@ -124,9 +120,8 @@ class Launching:
                     outcomes.take(run, summary)
 
     def _launch(self, runs: Sequence[PlannedRun]) -> list[RunSummary]:
-        jobs = self.launcher.launch(
-            [list(run.overrides) for run in runs], len(self.outcomes.summaries)
-        )
+        overrides = [list(run.overrides) for run in runs]
+        jobs = self.launcher.launch(overrides, len(self.outcomes.summaries))
         summaries = [job.return_value for job in jobs]
         return [
             summary if summary.name else replace(summary, name=run.identity.name)

@@ -2,10 +2,10 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from itertools import islice, product
+from itertools import islice, product, repeat
 from random import Random
 from typing import Any
 
@@ -68,67 +68,35 @@ def make_plan(
     arguments: Sequence[str],
     data_digest: Callable[[DataConfig], str],
 ) -> Plan:
-    """Returns the plan of a sweep.
+    """Returns the plan of a sweep, whose own configuration is `master`.
 
-    Hydra composes once for each combination of group choices, at about 100 ms; plain values are
-    set on copies of that, which is some hundred times faster.
-
-    Args:
-        loader: Hydra's.
-        master: The configuration of the sweep itself.
-        params: Axes of the grid; a key in `arguments` replaces its axis.
-        arguments: Overrides as they were typed.
-        data_digest: Returns the digest of the data that a configuration means.
+    `params` are the axes of its grid; what was typed, in `arguments`, replaces the axis of its key.
 
     Raises:
         Refusal: With every problem of every run, each once.
     """
-    parser = OverridesParser.create(config_loader=loader)
     typed = [f"{key}={value}" for key, value in params.items()] + list(arguments)
-    # `++key=` replaces the axis of `key` as well.
-    axes = {o.get_key_element().lstrip("+~"): o for o in parser.parse_overrides(typed)}
-    groups = [_values_of_axis(o) for o in axes.values() if _is_group_choice(loader, o)]
-    values = [_values_of_axis(o) for o in axes.values() if not _is_group_choice(loader, o)]
-    size = math.prod(len(axis) for axis in (*groups, *values))
-    if not 1 <= size <= MAX_RUNS:
-        raise Refusal(
-            f"a sweep must have 1 to {MAX_RUNS} runs, got {'more' if size else 'none'}; "
-            "change the values of its keys"
-        )
-
-    parsed = {text: parser.parse_override(text) for axis in values for text in axis}
-
     problems: Counter[str] = Counter()
-    digests: dict[str, str] = {}
     runs: dict[str, PlannedRun] = {}
     duplicates: list[str] = []
     excluded: list[str] = []
     excluding: set[str] = set()
     known: set[str] = set()
     total = 0
-    for group_choice in product(*groups):
-        composed = _compose(loader, master, group_choice)
-        for value_choice in product(*values):
-            total += 1
-            if isinstance(composed, str):
-                problems[composed] += 1
-                continue
-            found = Counter[str]()
-            config = _configure(composed, [parsed[text] for text in value_choice], found)
-            digest = config and _known_digest(config.data, digests, data_digest, found)
-            problems += found
-            if config is None or not digest:
-                continue
-            run = PlannedRun((*group_choice, *value_choice), config, identify(config, digest))
-            flat = flatten(as_plain(config))
-            known |= flat.keys()
-            excluding.update(*config.sweep.exclude)
-            if _is_excluded(flat, config.sweep.exclude):
-                excluded.append(run.identity.name)
-            elif run.identity.run_fp in runs:
-                duplicates.append(run.identity.name)
-            else:
-                runs[run.identity.run_fp] = run
+    for run in _combinations(loader, master, typed, data_digest):
+        total += 1
+        if isinstance(run, Refusal):
+            problems.update(run.problems)
+            continue
+        flat = flatten(as_plain(run.config))
+        known |= flat.keys()
+        excluding.update(*run.config.sweep.exclude)
+        if any(partial.items() <= flat.items() for partial in run.config.sweep.exclude):
+            excluded.append(run.identity.name)
+        elif run.identity.run_fp in runs:
+            duplicates.append(run.identity.name)
+        else:
+            runs[run.identity.run_fp] = run
     # A key may belong to one optimizer of several.
     problems.update(dict.fromkeys((_unknown(key, known) for key in excluding - known), total))
     if problems:
@@ -145,6 +113,49 @@ def make_plan(
     return Plan(tuple(ordered), tuple(duplicates), tuple(excluded), sweep)
 
 
+def _combinations(
+    loader: ConfigLoader,
+    master: DictConfig,
+    typed: list[str],
+    data_digest: Callable[[DataConfig], str],
+) -> Iterator[PlannedRun | Refusal]:
+    """Gives the run of each combination of values, or what is wrong with it.
+
+    Hydra composes once for each combination of group choices, at about 100 ms; plain values are
+    set on copies of that, which is some hundred times faster.
+    """
+    parser = OverridesParser.create(config_loader=loader)
+    # `++key=` replaces the axis of `key` as well.
+    axes = {o.get_key_element().lstrip("+~"): o for o in parser.parse_overrides(typed)}
+    groups = [_values_of_axis(o) for o in axes.values() if _is_group_choice(loader, o)]
+    values = [_values_of_axis(o) for o in axes.values() if not _is_group_choice(loader, o)]
+    size = math.prod(len(axis) for axis in (*groups, *values))
+    if not 1 <= size <= MAX_RUNS:
+        raise Refusal(
+            f"a sweep must have 1 to {MAX_RUNS} runs, got {'more' if size else 'none'}; "
+            "change the values of its keys"
+        )
+    parsed = {text: parser.parse_override(text) for axis in values for text in axis}
+    digests: dict[str, str] = {}
+    for group_choice in product(*groups):
+        try:
+            composed = _compose(loader, master, group_choice)
+        except Refusal as refusal:
+            yield from repeat(refusal, math.prod(map(len, values)))
+            continue
+        for value_choice in product(*values):
+            try:
+                config = _configure(composed, [parsed[text] for text in value_choice])
+                data = repr(config.data)
+                if data not in digests:
+                    digests[data] = data_digest(config.data)
+                identity = identify(config, digests[data])
+            except Refusal as refusal:
+                yield refusal
+            else:
+                yield PlannedRun((*group_choice, *value_choice), config, identity)
+
+
 def _order(runs: Sequence[PlannedRun], shuffled_by: str) -> list[PlannedRun]:
     by_seed: dict[int, list[PlannedRun]] = {}
     for run in sorted(runs, key=lambda run: run.identity.run_fp):
@@ -153,13 +164,6 @@ def _order(runs: Sequence[PlannedRun], shuffled_by: str) -> list[PlannedRun]:
     for block in by_seed.values():
         generator.shuffle(block)
     return [run for seed in sorted(by_seed) for run in by_seed[seed]]
-
-
-def _is_excluded(flat: Mapping[str, Any], exclude: Sequence[Mapping[str, Any]]) -> bool:
-    return any(
-        all(key in flat and flat[key] == value for key, value in partial.items())
-        for partial in exclude
-    )
 
 
 def _unknown(key: str, known: Iterable[str]) -> str:
@@ -188,44 +192,28 @@ def _is_group_choice(loader: ConfigLoader, override: Override) -> bool:
     )
 
 
-def _compose(loader: ConfigLoader, master: DictConfig, choice: Sequence[str]) -> DictConfig | str:
-    """Returns the configuration, or what is wrong."""
+def _compose(loader: ConfigLoader, master: DictConfig, choice: Sequence[str]) -> DictConfig:
     try:
         composed = loader.load_sweep_config(master, list(choice))
-    except Exception as error:  # noqa: BLE001 - OSError, ValueError, ...: what bad input leads to
-        return explain(error, choice)
+    except Exception as error:  # OSError, ValueError, ...: whatever bad input leads to
+        raise Refusal(explain(error, choice)) from error
     with open_dict(composed):
         del composed["hydra"]
     return composed
 
 
-def _configure(
-    composed: DictConfig, overrides: Sequence[Override], problems: Counter[str]
-) -> RunConfig | None:
+def _configure(composed: DictConfig, overrides: Sequence[Override]) -> RunConfig:
     config = OmegaConf.create(composed)
+    problems = []
     for override in overrides:
         try:
             OmegaConf.update(config, override.key_or_group, override.value(), merge=True)
         except OmegaConfBaseException as error:
-            problems[explain(error, [str(override.input_line)])] += 1
+            problems.append(explain(error, [str(override.input_line)]))
     try:
         loaded = load_config(config)
-    except Refusal as error:
-        problems.update(error.problems)
-    return None if problems else loaded
-
-
-def _known_digest(
-    config: DataConfig,
-    known: dict[str, str],
-    data_digest: Callable[[DataConfig], str],
-    problems: Counter[str],
-) -> str | None:
-    key = repr(config)
-    if key not in known:
-        try:
-            known[key] = data_digest(config)
-        except Refusal as error:
-            problems[str(error)] += 1
-            return None
-    return known[key]
+    except Refusal as refusal:
+        problems += refusal.problems
+    if problems:
+        raise Refusal(*problems)
+    return loaded

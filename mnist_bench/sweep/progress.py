@@ -30,14 +30,10 @@ class SweepProgress:
         estimates: Mapping[str, float | None],
         workers: int,
     ) -> None:
-        """Takes what there is to do.
+        """Takes the runs that are trained now, and how many have a result already.
 
-        Args:
-            console: Where to print.
-            stored: Runs that were finished before.
-            pending: Runs that are trained now.
-            estimates: Identity of a run -> its seconds, from earlier runs.
-            workers: Processes that train at once; 0 means this one.
+        `estimates` are seconds by a run's identity, from earlier runs; `workers` are processes that
+        train at once, where 0 means this one.
         """
         self._console = console
         self._stored = stored

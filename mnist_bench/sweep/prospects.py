@@ -45,9 +45,7 @@ class Prospect:
 def assess(plan: Plan, stored: Sequence["StoredRun"]) -> list[Prospect]:
     """Returns what is to be done about each run of a plan, in its order.
 
-    Args:
-        plan: The plan.
-        stored: All runs of the MLflow experiment, newest first.
+    `stored` are all runs of the MLflow experiment, newest first.
     """
     finished: dict[tuple[str, ...], StoredRun] = {}
     outdated: dict[tuple[str, ...], StoredRun] = {}

@@ -19,14 +19,9 @@ from mnist_bench.sweep.progress import show_outcome
 
 
 def sum_up(store: Store, outcomes: Outcomes, status: str, console: Console, folder: Path) -> None:
-    """Ends the sweep's record and says what became of it.
+    """Ends the sweep's record with a status of MLflow's, and says what became of it.
 
-    Args:
-        store: Where the runs are kept.
-        outcomes: What became of them.
-        status: MLflow's: `FINISHED`, `FAILED`, or `KILLED` for a sweep that was cut off.
-        console: Where to print.
-        folder: Where the report goes; of a sweep that was cut off none is written.
+    A sweep that was cut off is `KILLED`; any other has a report, written to the folder.
     """
     results: dict[str, list[Mapping[str, float]]] = {}
     first_runs: dict[str, str] = {}

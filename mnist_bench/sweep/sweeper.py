@@ -1,4 +1,4 @@
-"""A Hydra Sweeper: plans all runs, hands them to a launcher, and sums up what became of them.
+"""A sweep from beginning to end: planned, handed to a Hydra launcher, and summed up.
 
 Nothing of a scheduler is here: Hydra's launcher runs the jobs. What needs MLflow is imported after
 the plan, so that a sweep that is refused is refused at once.
@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
-from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
@@ -34,82 +33,61 @@ if TYPE_CHECKING:
 THREADS_VARIABLE = "TF_NUM_INTRAOP_THREADS"
 
 
-class MnistBenchSweeper(Sweeper):
-    """Runs the product of all axes, each run recorded under one parent run."""
+def run_sweep(
+    params: Mapping[str, Any],
+    arguments: Sequence[str],
+    hydra_context: HydraContext,
+    task: TaskFunction,
+    config: DictConfig,
+) -> "list[RunSummary]":
+    """Runs the product of all axes, as far as it has no result yet, under one parent run.
 
-    def __init__(self, params: Mapping[str, Any]) -> None:
-        self.params = params
-        self.hydra_context: HydraContext | None = None
-        self.config: DictConfig | None = None
-        self.launcher: Launcher | None = None
-        self.task_function: TaskFunction | None = None
+    All that it takes is Hydra's: `params` are the axes of the grid, `arguments` the overrides as
+    they were typed, and `config` is the configuration of the sweep itself.
 
-    def setup(
-        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
-    ) -> None:
-        """Takes what Hydra hands to a sweeper before `sweep`."""
-        self.hydra_context = hydra_context
-        self.config = config
-        self.task_function = task_function
-        self.launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=hydra_context, task_function=task_function, config=config
-        )
+    Raises:
+        Refusal: If any run is refused; then none was started.
+        StoreError: If the store cannot be used.
+        SystemExit: With 1 after the summary, if a run failed.
+    """
+    launcher = Plugins.instance().instantiate_launcher(
+        hydra_context=hydra_context, task_function=task, config=config
+    )
+    assert isinstance(task, HydraTask)
+    task.is_reached = True
+    console = make_console()
+    workers = _workers(config.hydra.launcher)
+    if workers > 1 and THREADS_VARIABLE not in os.environ:
+        # Workers take it over as they start. Before the plan: it is part of a run's identity.
+        os.environ[THREADS_VARIABLE] = str(max(1, (os.cpu_count() or 1) // workers))
+    loader = hydra_context.config_loader
+    plan = make_plan(loader, config, params, arguments, lambda data: load_cached(data).digest)
+    settings = plan.runs[0].config
+    from mnist_bench.store.claims import end_stale
+    from mnist_bench.store.opening import open_store
+    from mnist_bench.store.runs import find_runs, runs_if_any
 
-    def sweep(self, arguments: list[str]) -> "list[RunSummary]":
-        """Runs everything that has no result yet.
+    if settings.sweep.dry_run:
+        stored = runs_if_any(settings.tracking.uri, settings.tracking.experiment)
+        prospects = assess(plan, stored)
+        show_plan(console, plan, prospects, workers)
+        show_prospects(console, prospects)
+        return []
 
-        Raises:
-            Refusal: If any run is refused; then none was started.
-            StoreError: If the store cannot be used.
-            SystemExit: With 1 after the summary, if a run failed.
-        """
-        assert self.hydra_context is not None
-        assert self.config is not None
-        assert self.launcher is not None
-        assert isinstance(self.task_function, HydraTask)
-        self.task_function.is_reached = True
-        console = make_console()
-        workers = _workers(self.config.hydra.launcher)
-        _share_threads(workers)  # before the plan: threads are part of a run's identity
-        plan = make_plan(
-            self.hydra_context.config_loader,
-            self.config,
-            self.params,
-            arguments,
-            lambda config: load_cached(config).digest,
-        )
-        settings = plan.runs[0].config
-        from mnist_bench.store.claims import end_stale
-        from mnist_bench.store.opening import open_store
-        from mnist_bench.store.runs import find_runs, runs_if_any
+    store = open_store(settings.tracking.uri, settings.tracking.experiment)
+    stale = end_stale(store)
+    prospects = assess(plan, find_runs(store.client, [store.experiment_id]))
+    show_plan(console, plan, prospects, workers, stale=len(stale))
 
-        if settings.sweep.dry_run:
-            stored = runs_if_any(settings.tracking.uri, settings.tracking.experiment)
-            prospects = assess(plan, stored)
-            show_plan(console, plan, prospects, workers)
-            show_prospects(console, prospects)
-            return []
-
-        store = open_store(settings.tracking.uri, settings.tracking.experiment)
-        stale = end_stale(store)
-        prospects = assess(plan, find_runs(store.client, [store.experiment_id]))
-        show_plan(console, plan, prospects, workers, stale=len(stale))
-        folder = Path(self.config.hydra.sweep.dir)
-        return run_plan(plan, prospects, store, workers, self._launcher_of, console, folder)
-
-    def _launcher_of(self, lineage: "Lineage") -> Launcher:
-        """Returns the launcher, made ready to run members of a sweep."""
+    def launcher_of(lineage: "Lineage") -> Launcher:
         from mnist_bench.sweep.launching import run_member
 
-        assert self.hydra_context is not None
-        assert self.config is not None
-        assert self.launcher is not None
-        self.launcher.setup(
-            hydra_context=self.hydra_context,
-            task_function=partial(run_member, lineage=lineage),
-            config=self.config,
-        )
-        return self.launcher
+        member = partial(run_member, lineage=lineage)
+        launcher.setup(hydra_context=hydra_context, task_function=member, config=config)
+        return launcher
+
+    folder = Path(config.hydra.sweep.dir)
+    return run_plan(plan, prospects, store, workers, launcher_of, console, folder)
 
 
 def run_plan(
@@ -123,19 +101,13 @@ def run_plan(
 ) -> "list[RunSummary]":
     """Runs what is to be run; the summary comes always, also after an interrupt.
 
-    Args:
-        plan: What was asked for.
-        prospects: The same in the light of the store.
-        store: Where the runs are kept.
-        workers: Processes that run at once; 0 means this one.
-        launcher_of: Returns a launcher whose jobs are runs of this lineage.
-        console: Where to print.
-        folder: Where the report goes.
+    `launcher_of` returns a launcher whose jobs are runs of a lineage; `workers` are the processes
+    in which it runs them at once, where 0 means this one. The report goes to `folder`.
 
     Raises:
         SystemExit: With 1, if a run failed.
     """
-    from mnist_bench.run.execute import Lineage, Timing
+    from mnist_bench.run.execute import Lineage
     from mnist_bench.store.recorders import SweepRecorder
     from mnist_bench.sweep.launching import Launching
     from mnist_bench.sweep.outcomes import Outcomes
@@ -143,8 +115,7 @@ def run_plan(
 
     recorder = SweepRecorder(store, *_sweep_tags(plan))
     recorder.log_text("plan.csv", plan_csv(prospects))
-    timing = Timing.exclusive if workers <= 1 else Timing.shared
-    launcher = launcher_of(Lineage(recorder.run_id, plan.sweep_id, timing))
+    launcher = launcher_of(Lineage(recorder.run_id, plan.sweep_id, shares_machine=workers > 1))
     outcomes = Outcomes(plan, recorder)
     outcomes.take_finished_before(store, prospects)
     pending = [p.run for p in prospects if p.state in (State.new, State.retry)]
@@ -170,12 +141,6 @@ def _workers(launcher: DictConfig) -> int:
         return 0
     chosen = OmegaConf.select(launcher, "n_jobs", default=-1)
     return int(chosen) if chosen > 0 else os.cpu_count() or 1
-
-
-def _share_threads(workers: int) -> None:
-    """Divides the cores among worker processes, which take the setting over as they start."""
-    if workers > 1 and THREADS_VARIABLE not in os.environ:
-        os.environ[THREADS_VARIABLE] = str(max(1, (os.cpu_count() or 1) // workers))
 
 
 def _sweep_tags(plan: Plan) -> tuple[str, dict[str, str]]:

@@ -16,7 +16,7 @@ from mnist_bench.config.schema import EngineName, OptimizerName, Validation
 from tests.composed import compose, configure
 
 README = Path(__file__).parents[2] / "README.md"
-KEYS = {key.name: key for key in all_keys()}
+KEYS = all_keys()
 CHOSEN_OTHERWISE = {"optimizer.name", "data.name", "published"}
 """By a group or a study."""
 
@@ -26,8 +26,8 @@ def test_the_defaults_are_those_that_hydra_composes(optimizer):
     config = compose(f"optimizer={optimizer}")
     composed = flatten(OmegaConf.to_container(config, enum_to_str=True))
     assert composed.keys() - CHOSEN_OTHERWISE <= KEYS.keys()
-    for key, entry in KEYS.items():
-        usual, *others = entry.default.split("; ")
+    for key, (about, default) in KEYS.items():
+        usual, *others = default.split("; ")
         by_optimizer = {name: value for value, name in (o.split(" with ") for o in others)}
         if key in composed:
             said = yaml.safe_load(by_optimizer.get(optimizer, usual))
@@ -36,14 +36,14 @@ def test_the_defaults_are_those_that_hydra_composes(optimizer):
         else:
             # It is another optimizer's, and says whose.
             assert key.startswith("optimizer.")
-            assert optimizer not in entry.about.rpartition("(")[2].rstrip(")").split(", ")
+            assert optimizer not in about.rpartition("(")[2].rstrip(")").split(", ")
 
 
 def test_closed_sets_are_listed_and_lists_have_an_example():
     for key, closed in (("train.engine", EngineName), ("data.validation", Validation)):
-        assert KEYS[key].about.startswith(", ".join(member.value for member in closed) + ": ")
+        assert KEYS[key][0].startswith(", ".join(member.value for member in closed) + ": ")
     for key in ("model.hidden_units", "sweep.exclude"):
-        typed = re.search(r"e\.g\. '(.+)'", KEYS[key].about)[1]
+        typed = re.search(r"e\.g\. '(.+)'", KEYS[key][0])[1]
         assert OmegaConf.select(compose(typed), key)
 
 
@@ -76,8 +76,8 @@ def test_the_readme_has_these_rows():
     )
     assert {"model.style", "train.engine", "data.validation", "seed"} <= set(rows)
     for key in rows:
-        entry = KEYS[key]
-        assert f"\n| `{key}` | {entry.about} | `{entry.default}` |\n" in text
+        about, default = KEYS[key]
+        assert f"\n| `{key}` | {about} | `{default}` |\n" in text
     sentence = text.partition("\nGroups: ")[2].partition("\n\n")[0]
     named = re.findall(r"`(?:\w+=)?(\w+)`", sentence)
     assert len(named) > 3

@@ -30,10 +30,10 @@ MATRIX[4, 9], MATRIX[9, 4], MATRIX[2, 7] = 17, 3, 1
 FIGURES = {
     "accuracy": lambda: figures.curves(RUN, "accuracy", MEASURED, PUBLISHED, NOTE),
     "loss": lambda: figures.curves(RUN, "loss", MEASURED, PUBLISHED, NOTE),
-    "training_samples": lambda: figures.training_samples(IMAGES, LABELS, RUN),
+    "training_samples": lambda: figures.training_samples(IMAGES, LABELS),
     "mistakes": lambda: figures.surest_mistakes(IMAGES, LABELS, 9 - LABELS, CONFIDENCES, RUN),
     "first_test_image": lambda: figures.first_test_image(IMAGES[0], 7, PROBABILITIES, RUN),
-    "confusion_matrix": lambda: figures.confusion_matrix(MATRIX, RUN, NOTE),
+    "confusion_matrix": lambda: figures.confusion_matrix(MATRIX, RUN),
 }
 HARD_CURVES = {
     "one epoch": {"train": [0.3], "validation": [0.2]},
@@ -220,7 +220,7 @@ def test_mistakes_are_the_most_confident_wrong_answers_in_order():
     expected = sorted(wrong, key=lambda i: (-float(confidences[i]), i))[:20]
     assert expected[:3] == [5, 10, 20]
 
-    figure = figures.surest_mistakes(IMAGES, LABELS, predictions, confidences)
+    figure = figures.surest_mistakes(IMAGES, LABELS, predictions, confidences, RUN)
     found = tiles(figure)
     assert len(found) == 20
     for i, (caption, pixels) in zip(expected, found, strict=True):
@@ -237,7 +237,7 @@ def test_few_mistakes_are_all_drawn_and_nan_comes_last():
     predictions[[3, 8, 30]] = (LABELS[[3, 8, 30]] + 1) % 10
     confidences = CONFIDENCES.copy()
     confidences[[3, 8, 30]] = NAN, 0.4, 0.9
-    figure = figures.surest_mistakes(IMAGES, LABELS, predictions, confidences)
+    figure = figures.surest_mistakes(IMAGES, LABELS, predictions, confidences, RUN)
     found = tiles(figure)
     assert [caption.split("\n")[1] for caption, _ in found] == ["p = 0.900", "p = 0.400", "p = nan"]
     for i, (_, pixels) in zip([30, 8, 3], found, strict=True):
@@ -246,7 +246,7 @@ def test_few_mistakes_are_all_drawn_and_nan_comes_last():
 
 
 def test_no_mistake_is_said_in_words(tmp_path):
-    figure = figures.surest_mistakes(IMAGES, LABELS, LABELS, CONFIDENCES)
+    figure = figures.surest_mistakes(IMAGES, LABELS, LABELS, CONFIDENCES, RUN)
     figures.save(figure, tmp_path / "none.png")
     assert "Wrong answers: none" in words(figure)
     assert "40 test images" in words(figure)
@@ -258,7 +258,7 @@ def test_no_mistake_is_said_in_words(tmp_path):
 )
 def test_rounding_never_makes_a_probability_certain(confidence, caption):
     figure = figures.surest_mistakes(
-        IMAGES[:1], LABELS[:1], (LABELS[:1] + 1) % 10, np.array([confidence])
+        IMAGES[:1], LABELS[:1], (LABELS[:1] + 1) % 10, np.array([confidence]), RUN
     )
     ((shown_caption, _),) = tiles(figure)
     assert shown_caption.split("\n")[1] == caption
@@ -371,7 +371,9 @@ CROWDED = {
         LONG_NOTE,
     ),
     "certain": lambda: figures.first_test_image(IMAGES[0], 7, np.eye(10)[7] * 0.9999, LONG_NOTE),
-    "all wrong": lambda: figures.confusion_matrix(np.full((10, 10), 6000), RUN, LONG_NOTE),
+    "all wrong": lambda: figures.confusion_matrix(
+        np.full((10, 10), 6000), f"{RUN} of study stacked_add"
+    ),
 }
 
 

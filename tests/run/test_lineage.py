@@ -6,14 +6,14 @@ import pytest
 
 from mnist_bench import environment
 from mnist_bench.errors import StoreError
-from mnist_bench.run.execute import Lineage, Timing, execute
+from mnist_bench.run.execute import Lineage, execute
 from mnist_bench.store.opening import open_existing
 from mnist_bench.store.runs import stored_run
 from mnist_bench.sweep import launching
 from tests.composed import override
 from tests.settings import config
 
-LINEAGE = Lineage("a" * 32, "b" * 64, Timing.shared)
+LINEAGE = Lineage("a" * 32, "b" * 64, shares_machine=True)
 
 
 def run(tmp_path, lineage):
