@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from filelock import FileLock
 from mnist_bench.store.opening import open_existing
 from mnist_bench.store.runs import StoredRun, find_runs
 
-# MLflow itself sets it in a process that logs a model; the programs that are tested have their own.
-ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
+STORE_VARIABLE = "MLFLOW_TRACKING_URI"
+os.environ.pop(STORE_VARIABLE, None)  # tests write to stores of their own
+ENVIRONMENT = dict(os.environ)
 SMALL = ("data.train_limit=600", "train.epochs=2", "train.batch_size=64")
 
 
@@ -48,6 +50,13 @@ class Cli:
         store = open_existing(self.uri)
         found = store.get_experiment_by_name(experiment)
         return find_runs(store, [found.experiment_id])
+
+
+@pytest.fixture(autouse=True)
+def _no_store_is_left_to_the_next_test() -> Iterator[None]:
+    """MLflow sets the variable in a process that logs a model."""
+    yield
+    os.environ.pop(STORE_VARIABLE, None)
 
 
 @pytest.fixture

@@ -50,7 +50,6 @@ def test_it_trains_a_sweep_in_an_empty_folder(wheel, tmp_path):
     )  # fmt: skip
     # Everything but the package itself comes from the environment of the tests.
     environment = {**os.environ, "PYTHONPATH": str(installed)}
-    environment.pop("MLFLOW_TRACKING_URI", None)
     where = subprocess.run(
         [sys.executable, "-c", "import mnist_bench; print(mnist_bench.__file__)"],
         cwd=empty, env=environment, check=True, capture_output=True, text=True,

@@ -3,10 +3,8 @@
 import contextlib
 import io
 import json
-import os
 import subprocess
 import sys
-from unittest import mock
 from xml.etree import ElementTree
 
 import pytest
@@ -17,16 +15,10 @@ ALL_FORMATS = ("text", "markdown", "json", "csv", "junit", "html")
 RATES = ("--ignore", "optimizer.learning_rate")
 
 
-def environment():
-    """Returns the environment without the store that a test before left in it."""
-    return {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
-
-
 def run(folder, *arguments):
     return subprocess.run(
         [sys.executable, "-m", "mnist_bench", *arguments],
         cwd=folder,
-        env=environment(),
         capture_output=True,
         text=True,
         timeout=300,
@@ -42,20 +34,12 @@ def only(folder, *arguments, code):
     out, error = io.StringIO(), io.StringIO()
     with (
         contextlib.chdir(folder),
-        mock.patch.dict(os.environ),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(error),
     ):
-        os.environ.pop("MLFLOW_TRACKING_URI", None)
         returned = run_command(["compare", *arguments])
     assert returned == code, out.getvalue() + error.getvalue()
     return error.getvalue() if code == 2 else out.getvalue()
-
-
-def enter(folder, monkeypatch):
-    """Goes to a folder; MLflow keeps the last store of a process in the variable."""
-    monkeypatch.chdir(folder)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
 
 @pytest.fixture(scope="session")
@@ -178,7 +162,7 @@ def test_plan_says_how_many_seeds_it_takes(trained):
     ],
 )
 def test_what_is_refused_is_one_line_and_exit_2(trained, monkeypatch, capfd, arguments, said):
-    enter(trained, monkeypatch)
+    monkeypatch.chdir(trained)
     assert run_command(["compare", *arguments]) == 2
     out, error = capfd.readouterr()
     assert out == ""
@@ -188,7 +172,7 @@ def test_what_is_refused_is_one_line_and_exit_2(trained, monkeypatch, capfd, arg
 
 
 def test_info_takes_a_metric_from_the_gates(trained, monkeypatch, capfd):
-    enter(trained, monkeypatch)
+    monkeypatch.chdir(trained)
     infos = [f"{name}:info" for name in ("test_accuracy", "test_loss")]
     arguments = ["good.json", "bad.json", *RATES, "--format", "json"]
     arguments += [word for info in infos for word in ("--metric", info)]
@@ -203,14 +187,13 @@ def test_tensorflow_is_never_loaded(trained):
         "sys.exit(code or bool({'tensorflow', 'keras'} & set(sys.modules)))"
     )
     command = [sys.executable, "-c", code]
-    subprocess.run(command, cwd=trained, env=environment(), capture_output=True, check=True)
+    subprocess.run(command, cwd=trained, capture_output=True, check=True)
 
 
 def test_an_interrupted_reader_is_no_traceback(trained):
     done = subprocess.run(
         f"{sys.executable} -m mnist_bench compare good.json bad.json {' '.join(RATES)} | head -1",
         cwd=trained,
-        env=environment(),
         shell=True,
         capture_output=True,
         text=True,

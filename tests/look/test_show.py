@@ -37,9 +37,8 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> Cli:
 
 
 @pytest.fixture
-def show(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+def show(capsys: pytest.CaptureFixture[str]):
     """The command, on the store of a folder: its exit code and what it printed."""
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
     def run(cli: Cli, *arguments: str) -> tuple[int, str]:
         code = run_command(["show", *arguments, "--tracking-uri", uri(cli)])
@@ -50,8 +49,7 @@ def show(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.fixture
-def predict(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+def predict(capsys: pytest.CaptureFixture[str]):
 
     def run(cli: Cli, name: str, files: Sequence[Path]) -> tuple[int, str]:
         code = run_command(["predict", name, *map(str, files), "--tracking-uri", uri(cli)])

@@ -415,7 +415,6 @@ def test_what_cannot_be_done_is_refused_in_one_line(
     arguments, said, trained, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.chdir(trained.folder)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     given = [argument.format(folder=tmp_path) for argument in arguments]
     assert run_command(["report", *given]) == 2
     (line,) = capsys.readouterr().err.splitlines()
