@@ -36,6 +36,7 @@ HOUSE = """
     store                  filelock mlflow numpy sqlalchemy
     run/artifacts          numpy yaml
     run/figures            matplotlib numpy
+    run/predictions        numpy
     html/page              jinja2 markupsafe
     html/svg               matplotlib            # its rule for round ticks alone
     html/intervals         numpy
@@ -47,7 +48,7 @@ HOUSE = """
     report/sections        PIL markupsafe
     look/pictures          PIL numpy
     look/predict           numpy
-    look/server            psutil
+    look/mlflow_server     psutil
     look/show              rich yaml
     look/sketch            plotille
     look/terminal          rich

@@ -24,7 +24,7 @@ from mnist_bench.errors import ExitCode, ServerDied
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
 def ui(port: int, tracking_uri: str | None, no_browser: bool) -> int:
     """Shows the runs in MLflow's UI, on this machine only, until Ctrl-C."""
-    from mnist_bench.look import server
+    from mnist_bench.look import mlflow_server
     from mnist_bench.store.opening import absolute_uri, described, open_existing
     from mnist_bench.store.runs import runs_page
 
@@ -36,16 +36,16 @@ def ui(port: int, tracking_uri: str | None, no_browser: bool) -> int:
             page = f"{described(uri).rstrip('/')}/#/experiments"
             click.echo(f"The store is a server already: {page}")
             if not no_browser:
-                server.open_browser(page)
+                mlflow_server.open_browser(page)
             return ExitCode.done
-        server.check_port(port)
+        mlflow_server.check_port(port)
         route = runs_page(open_existing(uri))
         click.echo(f"Starting MLflow's server on {described(uri)}; about half a minute")
-        with server.serving(uri, port) as running:
+        with mlflow_server.serving(uri, port) as running:
             running.wait_until_it_answers()
             click.echo(f"{running.address}/{route}\nCtrl-C ends it.")
             if not no_browser:
-                server.open_browser(f"{running.address}/{route}")
+                mlflow_server.open_browser(f"{running.address}/{route}")
             running.wait()
     except KeyboardInterrupt:
         click.echo("\nended")

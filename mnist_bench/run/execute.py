@@ -19,6 +19,7 @@ from mnist_bench.identity import Identity, identify, matching_key, wanted_key
 from mnist_bench.metrics import METRICS
 from mnist_bench.run import artifacts
 from mnist_bench.run.description import failed_run_page, run_page
+from mnist_bench.run.predictions import Predictions
 from mnist_bench.text import shown
 from mnist_bench.train.data import Dataset, load_cached
 from mnist_bench.train.startup import without_startup_noise
@@ -223,7 +224,7 @@ class _Record:
     def result(self, result: "RunResult", began: float) -> RunSummary:
         """Records a training that went to its end, and last of all that the run is complete."""
         train, test = self.dataset.train, self.dataset.test
-        predictions = artifacts.Predictions.of(result.probabilities, test.labels)
+        predictions = Predictions.of(result.probabilities, test.labels)
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             start = time.perf_counter()

@@ -20,7 +20,7 @@ from mnist_bench.commands.main import run_command
 from mnist_bench.config.compose import resource_dir
 from mnist_bench.config.schema import PublishedConfig
 from mnist_bench.errors import Refusal, ServerDied
-from mnist_bench.look import server, sketch
+from mnist_bench.look import mlflow_server, sketch
 from mnist_bench.run.execute import execute
 from tests.conftest import ENVIRONMENT, Cli
 from tests.settings import config
@@ -307,7 +307,7 @@ def test_no_process_of_a_server_outlives_it():
     child = psutil.Process(int(process.stdout.readline()))
     assert process.wait(30) == 0
     assert child.is_running()
-    server._end(process)
+    mlflow_server._end(process)
     process.stdout.close()
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
 
@@ -315,7 +315,7 @@ def test_no_process_of_a_server_outlives_it():
 def test_a_server_that_dies_is_told_with_what_it_said(trained, monkeypatch):
     monkeypatch.setenv("MLFLOW_UVICORN_OPTS", "--no-such-option")
     with (
-        server.serving(uri(trained), free_port()) as running,
+        mlflow_server.serving(uri(trained), free_port()) as running,
         pytest.raises(ServerDied, match=r"ended with code \d+; it said:(.|\n)*such-option"),
     ):
         running.wait_until_it_answers()
