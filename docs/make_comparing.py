@@ -13,13 +13,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
 PAGE = HERE / "comparing.md"
-CALIBRATION = HERE.parent / "benchmarks" / "results" / "calibration.json"
+RESULTS = HERE.parent / "benchmarks" / "results"
 
 RECIPE = (
     "python -m mnist_bench +experiment=quick",
@@ -31,29 +31,84 @@ CHECK = (
 )
 """What CI runs; the last command's exit code is the job's."""
 
-FOOTNOTE = (
-    "`a/a`: false alarms where nothing changed. `found`: a real loss found on either level. `if "
-    "independent`: false alarms of a suite level that takes cells as independent, at its half of "
-    "alpha (2.5 %)."
-)
 
-
-def calibration_table(record: dict[str, Any]) -> str:
-    """Returns the error rates as Markdown."""
+def alarm_table(record: dict[str, Any]) -> str:
+    """Returns the alarms where nothing changed as Markdown, the worst of each kind of case."""
+    kinds: dict[str, list[dict[str, Any]]] = {}
+    for row in record["tables"]["nothing changed"]:
+        kinds.setdefault(row["scenario"], []).append(row)
     lines = [
-        "| scenario | seeds | gates | a/a | found | by suite | by cell | if independent |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|",
+        "| nothing changed, but | seeds | cells | gates | any alarm | exit 1 |",
+        "|---|---|--:|--:|--:|--:|",
     ]
-    for row in record["rows"]:
-        rates = ("false_alarm", "found", "by_suite", "by_cell", "independent")
-        shown = ["" if row[rate] is None else f"{row[rate]:.1%}" for rate in rates]
-        cells = [row["scenario"], str(row["seeds"]), str(row["metrics"]), *shown]
-        lines.append(f"| {' | '.join(cells)} |")
+    for name, rows in kinds.items():
+        seeds = dict.fromkeys(_seeds(row["seeds"]) for row in rows)
+        most = [f"{max(row[rate] for row in rows):.1%}" for rate in ("alarm", "failed")]
+        cells, gates = (_range(row[count] for row in rows) for count in ("cells", "gates"))
+        lines.append(f"| {' | '.join([name, ', '.join(seeds), cells, gates, *most])} |")
+    return "\n".join([*lines, "", f"The worst of each line's cases; {_said_of(record)}"])
+
+
+def power_table(record: dict[str, Any]) -> str:
+    """Returns how often a loss is exit 1 as Markdown, and what found it."""
+    lines = [
+        "| what is worse | seeds | cells | gates | exit 1 | all cells | a cell | single runs |",
+        "|---|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    for row in record["tables"]["something is worse"]:
+        found = [f"{row[rate]:.1%}" for rate in ("failed", "by_suite", "by_cell", "by_run")]
+        case = [row["scenario"], _seeds(row["seeds"]), str(row["cells"]), str(row["gates"])]
+        lines.append(f"| {' | '.join([*case, *found])} |")
+    return "\n".join([*lines, "", f"The last columns say what found it; {_said_of(record)}"])
+
+
+def exceptions_table(record: dict[str, Any]) -> str:
+    """Returns the alarms where nothing is promised as Markdown."""
+    lines = [
+        "| nothing changed | seeds | cells | gates | any alarm | exit 1 |",
+        "|---|---|--:|--:|--:|--:|",
+    ]
+    for row in record["tables"]["not promised"]:
+        rates = [f"{row[rate]:.1%}" for rate in ("alarm", "failed")]
+        case = [row["scenario"], _seeds(row["seeds"]), str(row["cells"]), str(row["gates"])]
+        lines.append(f"| {' | '.join([*case, *rates])} |")
+    return "\n".join(lines)
+
+
+def real_table(record: dict[str, Any]) -> str:
+    """Returns the alarms on real sweeps as Markdown."""
+    lines = ["| real sweeps | comparisons | any alarm | exit 1 |", "|---|--:|--:|--:|"]
+    for name, rates in record["rates"].items():
+        shown = ["" if (r := rates.get(k)) is None else f"{r:.1%}" for k in ("alarm", "failed")]
+        told = shown if rates["judged"] else ["not judged", ""]
+        number = f"{rates['comparisons']:,}"
+        lines.append(f"| {' | '.join([name, number, *told])} |")
     said = (
-        f"{record['repetitions']:,} repetitions each of {record['cells']} cells, alpha "
-        f"{record['alpha']}. {FOOTNOTE}"
+        f"{record['sweeps']} sweeps of the quick study one after the other, {record['runs']} runs; "
+        f"{record['cores']} cores of {record['cpu'].partition(' (')[0]}, Python "
+        f"{record['versions']['python']}. Times of one sweep correlate with "
+        f"{record['correlation_of_times_within_a_sweep']:.2f}."
     )
     return "\n".join([*lines, "", said])
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    """Returns the seeds of both sides, or those after which somebody looks."""
+    if len(seeds) > 2:
+        return ", then ".join(map(str, seeds))
+    return str(seeds[0]) if seeds[0] == seeds[1] else f"{seeds[0]} against {seeds[1]}"
+
+
+def _range(numbers: Iterable[int]) -> str:
+    found = sorted(set(numbers))
+    return str(found[0]) if len(found) == 1 else f"{found[0]} to {found[-1]}"
+
+
+def _said_of(record: dict[str, Any]) -> str:
+    return (
+        f"{record['repetitions']:,} comparisons each, alpha {record['alpha']}, margin "
+        f"{record['margin']:g} SD. SD is the standard deviation between seeds."
+    )
 
 
 def recipe() -> str:
@@ -112,9 +167,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     page = PAGE.read_text(encoding="utf-8")
-    record = json.loads(CALIBRATION.read_text(encoding="utf-8"))
+    calibration, real = (
+        json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+        for name in ("calibration", "aa_splits")
+    )
     made = paste(page, "recipe", recipe())
-    made = paste(made, "calibration", calibration_table(record))
+    made = paste(made, "alarms", alarm_table(calibration))
+    made = paste(made, "power", power_table(calibration))
+    made = paste(made, "exceptions", exceptions_table(calibration))
+    made = paste(made, "real", real_table(real))
     if options.check:
         return int(made != page)
     PAGE.write_text(paste(made, "output", output()), encoding="utf-8")

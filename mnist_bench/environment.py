@@ -1,6 +1,7 @@
 """The machine, the versions and the commit that a run is recorded with.
 
-Nothing here names a host, a user or a folder: a machine is known by processor, cores and threads.
+Nothing here names a host, a user or a folder: a machine is known by processor, cores and threads,
+and one among those of its type by a hash (`this_process`, `machine_of`).
 """
 
 import os
@@ -21,6 +22,10 @@ PACKAGES = ("tensorflow", "keras", "numpy", "mlflow")
 
 FLAGS = ("TF_ENABLE_ONEDNN_OPTS", "TF_NUM_INTRAOP_THREADS", "TF_XLA_FLAGS", "XLA_FLAGS")
 """Environment variables that choose how a device computes."""
+
+
+MACHINE_ID = Path("/etc/machine-id")
+"""Where systemd keeps an id that an installation draws; it is not to be told, so it is hashed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +102,13 @@ def this_process() -> str:
     boot are hashed so that a record names no machine.
     """
     process = psutil.Process()
-    return f"{_host_and_boot()}:{process.pid}:{process.create_time():.2f}"
+    return f"{_host()}:{_boot()}:{process.pid}:{process.create_time():.2f}"
+
+
+def machine_of(recorded: str) -> str:
+    """Returns the machine of a process of `this_process`, hashed; empty if it is no such record."""
+    parts = recorded.split(":")
+    return parts[0] if len(parts) == 4 else ""
 
 
 def process_is_gone(recorded: str) -> bool | None:
@@ -106,11 +117,11 @@ def process_is_gone(recorded: str) -> bool | None:
     None as well for what is no such record: a store may hold anything. After a reboot, everything
     that ran before is gone.
     """
-    parts = recorded.split(":")
-    if len(parts) != 4 or parts[0] != _host():
+    # Older records know the node by its name alone.
+    if machine_of(recorded) not in (_host(), _hash(platform.node())):
         return None
-    host, boot, number, start = parts
-    if f"{host}:{boot}" != _host_and_boot() or not number.isdigit():
+    _, boot, number, start = recorded.split(":")
+    if boot != _boot() or not number.isdigit():
         return True
     try:
         return f"{psutil.Process(int(number)).create_time():.2f}" != start
@@ -118,15 +129,27 @@ def process_is_gone(recorded: str) -> bool | None:
         return True
 
 
-def _host_and_boot() -> str:
+def _boot() -> str:
     # The start of the system is known to a second or so; a boot id, where there is one, exactly.
     path = Path("/proc/sys/kernel/random/boot_id")
     boot = path.read_text(encoding="ascii") if path.exists() else str(round(psutil.boot_time(), -1))
-    return f"{_host()}:{sha256(boot.encode()).hexdigest()[:12]}"
+    return _hash(boot)
 
 
 def _host() -> str:
-    return sha256(platform.node().encode()).hexdigest()[:12]
+    """Returns the machine: its node's name with the id that its system got when it was installed.
+
+    Two machines with one name differ in their ids. Not told apart are copies of one disk image that
+    kept both, and machines without an id (`machine-id(5)`) that have one name. A container with a
+    name of its own is a machine of its own, so its times compare with those of no other one,
+    which is right: nothing says that it was on the same hardware.
+    """
+    known = MACHINE_ID.exists()
+    return _hash(platform.node() + (MACHINE_ID.read_text(encoding="ascii") if known else ""))
+
+
+def _hash(text: str) -> str:
+    return sha256(text.encode()).hexdigest()[:12]
 
 
 def reset_peak_memory() -> bool:

@@ -125,6 +125,10 @@ class Metric:
         kind: What it measures.
         scale: How its values become scores.
         margin: The change that matters: a difference, or a share (0.1 is 10 %) on a log scale.
+        step: In which scores are known: what varies by less than half of it is not believed to.
+        least: No value is below it.
+        most: No value is above it.
+        chance: What guessing gets, of a share of test images with ten classes; None for all others.
         unit: Behind a value.
         factor: What a value is multiplied with before it is shown with its unit.
         digits: After the decimal point, of a value with its unit.
@@ -142,6 +146,10 @@ class Metric:
     kind: Kind
     scale: Scale
     margin: float
+    step: float = 0.0
+    least: float = 0.0
+    most: float = 1e15
+    chance: float | None = None
     unit: str = ""
     factor: float = 1.0
     digits: int = 4
@@ -216,18 +224,27 @@ _share_scale, _count_scale = (Scale(log=False, higher_is_better=more) for more i
 _more, _less = (Scale(log=True, higher_is_better=more) for more in (True, False))
 
 _share = partial(
-    Metric, kind=Kind.quality, scale=_share_scale, margin=0.002, unit=" %", factor=100, digits=2
+    Metric,
+    kind=Kind.quality,
+    scale=_share_scale,
+    margin=0.002,
+    step=1e-4,  # one of 10,000 images
+    most=1.0,
+    unit=" %",
+    factor=100,
+    digits=2,
 )
-_loss = partial(Metric, kind=Kind.quality, scale=_less, margin=0.05)
+_loss = partial(Metric, kind=Kind.quality, scale=_less, margin=0.05, step=1e-3)
 _seconds_of = partial(
-    Metric, kind=Kind.time, scale=_less, margin=0.10, unit=" s", digits=2, form=".2f"
+    Metric, kind=Kind.time, scale=_less, margin=0.10, step=1e-3, unit=" s", digits=2, form=".2f"
 )
-_rate = partial(Metric, kind=Kind.time, scale=_more, margin=0.10, digits=0, form=",.0f")
+_rate = partial(Metric, kind=Kind.time, scale=_more, margin=0.10, step=1e-3, digits=0, form=",.0f")
 _bytes_of = partial(
     Metric,
     kind=Kind.memory,
     scale=_less,
     margin=0.10,
+    step=1e-3,
     unit=" GB",
     factor=1e-9,
     digits=2,
@@ -242,6 +259,7 @@ METRICS = {
             "test_accuracy",
             "test accuracy",
             Use.result | Use.gate | Use.lead | Use.headline,
+            chance=0.1,
             column="test acc",
         ),
         _loss("test_loss", "test loss", Use.result | Use.gate),
@@ -262,7 +280,7 @@ METRICS = {
         _seconds_of(
             "epoch_seconds_median",
             "seconds an epoch",
-            Use.result | Use.gate | Use.lead | Use.headline,
+            Use.result | Use.lead | Use.headline,
             digits=3,
             form=".3f",
             row="seconds an epoch (median of epochs 2..)",

@@ -10,7 +10,8 @@ FACTS = {
     "tensorflow": "2.21.0",
     "keras": "3.15.1",
     "threads": "2",
-    "timing": "exclusive",
+    "machine": "3a1b",
+    "timing": "alone",
     "compiled": "fresh",
 }
 

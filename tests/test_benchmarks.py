@@ -6,9 +6,13 @@ from importlib import import_module
 import numpy as np
 import pytest
 
-from benchmarks import clocked, kernels, peers, roofline, timing
+from benchmarks import calibration, clocked, kernels, peers, roofline, timing
 from benchmarks.contestants import keras_fit, ours, prepare, work
 from benchmarks.networks import NARROW, NETWORKS, STACKED, WIDE, Product
+from mnist_bench.compare.judge import compare_selections
+from mnist_bench.compare.options import Options
+from mnist_bench.store.samples import Selection
+from tests.comparisons import sample
 
 ROWS = 60_000
 
@@ -205,3 +209,59 @@ def test_a_single_epoch_is_refused_for_it_has_no_steady_one(benchmark, capsys):
 @pytest.mark.parametrize(("module", "function"), clocked.CLOCKED)
 def test_what_has_a_clock_is_where_it_is_looked_for(module, function):
     assert callable(getattr(import_module(module), function))
+
+
+# Error rates
+
+
+def of_a_store(scenario, sides, repetition):
+    """Returns the two selections that a simulated comparison stands for, one gate an accuracy."""
+    names = ("test_accuracy", "test_loss")
+    margins = {"test_accuracy": 1e-3, "test_loss": float(np.expm1(0.05))}
+    selections = []
+    for side, seeds in enumerate(scenario.seeds):
+        runs = []
+        for cell in range(scenario.cells):
+            for seed in range(seeds):
+                scores = [pair[side][repetition, cell, seed] for pair in sides]
+                accuracy = 0.98 + scores[0] * 2e-3  # a margin is half a deviation
+                loss = 0.07 * np.exp(-0.1 * scores[1]) if len(scores) > 1 else 0.07
+                metrics = dict(zip(names, (accuracy, loss), strict=True))
+                runs.append(sample(f"cell{cell}", 100 * side + seed, **metrics))
+        selections.append(Selection("ab"[side], tuple(runs)))
+    gates = names[: scenario.gates]
+    return *selections, Options(gates=gates, margins=margins, fail_on=frozenset({"regression"}))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"drop": 1.5},
+        {"drop": 6, "broken": 1, "gates": 1},
+        {"spread": 20, "cells": 2},
+        {"unstable": 0.2, "cells": 2},
+        {"noise": "skewed", "drop": 1, "wild": 1},
+        {"seeds": (6, 2), "drop": 2},
+        {"seeds": (4, 1), "collapsed": 1, "unstable": 0.1},
+    ],
+)
+def test_the_simulated_comparison_is_the_one_that_users_get(changes):
+    """Whole comparisons of the same numbers: one exit code, one alarm, however they are drawn."""
+    scenario = calibration.Scenario(**{"name": "", "seeds": (4, 4), "cells": 4} | changes)
+    sides = calibration.draw(np.random.default_rng(1), scenario, 40)
+    for pair in sides:
+        for side in pair:
+            np.maximum(side, -439, out=side)  # no accuracy is below 10 %
+    simulated = calibration.judge(scenario, sides)
+    found = {"alarm": [], "failed": []}
+    for repetition in range(40):
+        before, after, options = of_a_store(scenario, sides, repetition)
+        comparison = compare_selections(before, [after], options)
+        gated = [row for row in comparison.pairings[0].rows() if row.metric.name in options.gates]
+        alarms = {"REGRESSED", "worse<m", "IMPROVED", "better<m", "OUTLIERS"}
+        found["alarm"].append(any(row.verdict in alarms or row.outliers for row in gated))
+        found["failed"].append(comparison.exit_code == 1)
+    assert found["alarm"] == simulated.alarm.tolist()
+    assert found["failed"] == simulated.failed.tolist()
+    assert any(found["failed"])
+    assert not all(found["failed"])

@@ -5,6 +5,7 @@ import platform
 import subprocess
 import sys
 from dataclasses import asdict
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 
@@ -155,6 +156,28 @@ def test_a_process_is_known_by_more_than_its_number() -> None:
     assert environment.process_is_gone(f"{host}:{'0' * 12}:{number}:{start}") is True
     # Of another host, only its heartbeat tells.
     assert environment.process_is_gone(f"{'0' * 12}:{boot}:{number}:{start}") is None
+
+
+def test_two_machines_of_one_name_are_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded = []
+    for machine_id in ("1" * 32, "2" * 32):
+        (tmp_path / machine_id).write_text(machine_id)
+        monkeypatch.setattr(environment, "MACHINE_ID", tmp_path / machine_id)
+        recorded.append(environment.this_process())
+    # Each machine has started at another time, too: what runs on the one would seem to be gone.
+    assert [environment.process_is_gone(process) for process in recorded] == [None, False]
+    assert len(set(map(environment.machine_of, recorded))) == 2
+    monkeypatch.setattr(environment, "MACHINE_ID", tmp_path / "none")
+    without = environment.this_process()
+    assert environment.process_is_gone(without) is False
+    assert environment.machine_of(without)
+
+
+def test_a_process_that_was_recorded_by_its_hosts_name_alone_is_still_known() -> None:
+    _, boot, number, start = environment.this_process().split(":")
+    older = sha256(platform.node().encode()).hexdigest()[:12]
+    assert environment.process_is_gone(f"{older}:{boot}:{number}:{start}") is False
+    assert environment.process_is_gone(f"{older}:{'0' * 12}:{number}:{start}") is True
 
 
 @pytest.mark.parametrize("recorded", ["", "x", "a:b", ":::", "a:b:c:d:e", "a\nb:c:d:e"])

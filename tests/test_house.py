@@ -30,6 +30,7 @@ HOUSE = """
     metrics                numpy
     stats                  numpy scipy           # on plain arrays: SciPy is found here
     environment            psutil
+    disturbance            psutil
     config                 hydra omegaconf
     train                  keras numpy tensorflow
     identity

@@ -146,7 +146,15 @@ def test_an_entry_is_all_that_shows_a_metric(sharpness, tmp_path, monkeypatch, c
         assert "sharp" in lines[-2].split()
         assert "12.3" in lines[-1].split()
     assert "metrics.`sharpness`" in "".join(saved_views().values())
-    runs = [replace(RUN, params={"seed": str(n)}, metrics=metrics) for n in range(2)]
+    runs = [
+        replace(
+            RUN,
+            run_id=f"{n:032x}",
+            params={"seed": str(n)},
+            metrics=metrics | {"total_seconds": n + 5.0},
+        )
+        for n in range(2)
+    ]
     write_baseline(tmp_path / "x.json", Selection("x", tuple(map(sample_of, runs))))
     monkeypatch.chdir(tmp_path)
     asked = ("--metric", "sharpness", "--margin", "sharpness=1%")

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 @click.command(
     epilog=exit_codes(
-        done="pass",
-        failed="regression, missing or failed cell",
+        done="nothing gated is shown worse",
+        failed="worse means or single runs; missing cells or seeds; failed runs",
         refused="refused, nothing compared",
         undecided="inconclusive, where asked to fail on it",
     )
@@ -48,7 +48,11 @@ if TYPE_CHECKING:
     help="The change of a metric that matters.",
 )
 @click.option(
-    "--alpha", type=float, default=0.05, show_default=True, help="Chance of any false alarm."
+    "--alpha",
+    type=float,
+    default=0.05,
+    show_default=True,
+    help="Chance of any false alarm in the comparison.",
 )
 @click.option("--paired", is_flag=True, help="Pair the runs of one seed; decide this beforehand.")
 @click.option(

@@ -6,18 +6,21 @@ from typing import TypeAlias
 
 from mnist_bench.errors import Refusal
 from mnist_bench.store.samples import Sample, Selection
-from mnist_bench.text import shown
+from mnist_bench.text import ranges, shown
 
 CellKey: TypeAlias = frozenset[tuple[str, str]]
 
 SHOWN_DIFFERENCES = (
     *("code_fp", "git_commit", "git_dirty", "version", "python", "tensorflow", "keras", "numpy"),
-    *("mlflow", "device", "cpu", "cores", "threads", "timing", "compiled", "caveats"),
+    *("mlflow", "machine", "device", "cpu", "cores", "threads", "timing", "compiled", "caveats"),
 )
 """The facts that are named where they vary; the other fingerprints only sum these up."""
 
 NEVER_IGNORED = ("data", "train.epochs")
 """Runs of other data or of other length are not comparable, whatever the purpose."""
+
+INTERRUPTED = ("killed", "running", "scheduled")
+"""Why a run has no result that says nothing of its network."""
 
 CLOSEST_CELLS = 50
 """How many unmatched cells a side are searched for what keeps them apart."""
@@ -46,6 +49,16 @@ class MatchedCell:
     baseline: tuple[Sample, ...]
     candidate: tuple[Sample, ...]
 
+    @property
+    def missing_seeds(self) -> tuple[int, ...]:
+        """The seeds that the candidate was to run and did not: the baseline's that it lacks.
+
+        None, where the candidate ran other seeds altogether, and as many: it was meant to.
+        """
+        ours, theirs = ({run.seed for run in side} for side in (self.baseline, self.candidate))
+        are_fresh = ours.isdisjoint(theirs) and len(theirs) >= len(ours)
+        return () if are_fresh else tuple(sorted(ours - theirs))
+
 
 @dataclass(frozen=True, slots=True)
 class Match:
@@ -53,7 +66,7 @@ class Match:
 
     Attributes:
         cells: What both have, by label; at least one.
-        missing: Names of the cells that only the baseline has.
+        missing: What only the baseline has, readable: cells, and of matched cells seeds.
         new: Names of the cells that only the candidate has.
         differences: Between their circumstances.
         notices: What a reader has to know, a sentence each.
@@ -64,6 +77,16 @@ class Match:
     new: tuple[str, ...]
     differences: tuple[Difference, ...]
     notices: tuple[str, ...]
+
+    @property
+    def same_runs(self) -> str:
+        """What a reader has to know where runs are compared with themselves; empty if none is."""
+        ours = {run.run_id for cell in self.cells for run in cell.baseline}
+        theirs = {run.run_id for cell in self.cells for run in cell.candidate}
+        both, either = len(ours & theirs), len(ours | theirs)
+        which = "all" if both == either else f"{both} of {either}"
+        told = f"the same runs are on both sides ({which}), which says nothing of a change"
+        return told if both else ""
 
 
 def check_ignored(ignore: Iterable[str], sides: Sequence[Selection]) -> None:
@@ -96,10 +119,13 @@ def match(baseline: Selection, candidate: Selection, ignore: Sequence[str]) -> M
     """Returns the cells of two selections that are the same but for the ignored settings.
 
     Raises:
-        Refusal: If there is none, or an ignored setting would throw cells together.
+        Refusal: If there is none, an ignored setting would throw cells together, or one run stands
+            for several seeds.
     """
     ours, notices = cells_of(baseline, ignore, "baseline")
     theirs, more = cells_of(candidate, ignore, "candidate")
+    refuse_copies(ours.values(), f"baseline ({baseline.label})")
+    refuse_copies(theirs.values(), f"candidate ({candidate.label})")
     both = [key for key in ours if key in theirs]
     if not both:
         raise Refusal(_why_nothing_matches(candidate.label, ours, theirs))
@@ -107,9 +133,18 @@ def match(baseline: Selection, candidate: Selection, ignore: Sequence[str]) -> M
         MatchedCell(_common_label(ours[key], theirs[key]), ours[key], theirs[key]) for key in both
     ]
     cells.sort(key=lambda cell: cell.label)
+    named = tuple(_uniquely_named(cells))
+    lost = [
+        f"{cell.label}: {'seed' if len(seeds) == 1 else 'seeds'} {ranges(seeds)}"
+        for cell in named
+        if (seeds := cell.missing_seeds)
+    ]
     return Match(
-        cells=tuple(_uniquely_named(cells)),
-        missing=tuple(sorted(shown(ours[key][0].cell) for key in ours if key not in theirs)),
+        cells=named,
+        missing=(
+            *sorted(shown(ours[key][0].cell) for key in ours if key not in theirs),
+            *lost,
+        ),
         new=tuple(sorted(shown(theirs[key][0].cell) for key in theirs if key not in ours)),
         differences=tuple(_differences(baseline.samples, candidate.samples)),
         notices=tuple(dict.fromkeys([*notices, *more])),
@@ -121,7 +156,8 @@ def cells_of(
 ) -> tuple[dict[CellKey, tuple[Sample, ...]], list[str]]:
     """Returns the runs of a side by cell, one a seed by seed, and what there is to know of them.
 
-    Of several runs of one cell and seed the newest that has a result counts.
+    Of several runs of one cell and seed the newest counts, and if that has no result, none does. A
+    run that was interrupted is none: it says nothing of the network, and another one may do.
 
     Raises:
         Refusal: If an ignored setting would throw different cells together.
@@ -140,7 +176,7 @@ def cells_of(
         runs.setdefault(key, {}).setdefault(sample.seed, []).append(sample)
     cells = {
         key: tuple(
-            max(seeds[seed], key=lambda s: (not s.failure, s.start_ms, s.run_id))
+            max(seeds[seed], key=lambda s: (not _was_interrupted(s), s.start_ms, s.run_id))
             for seed in sorted(seeds)
         )
         for key, seeds in runs.items()
@@ -160,6 +196,31 @@ def cells_of(
         if len(values) > 1 and fact not in ("caveats", "compiled"):
             notices.append(f"{name}: runs vary in {{{fact}}}: {', '.join(values)}")
     return cells, notices
+
+
+def _was_interrupted(sample: Sample) -> bool:
+    return sample.failure.partition(":")[0] in INTERRUPTED
+
+
+def refuse_copies(cells: Iterable[Sequence[Sample]], name: str) -> None:
+    """Refuses runs that are one run under several seeds: copies have no spread of their own.
+
+    Raises:
+        Refusal: If there is one: of one id, or equal in all metrics, the seconds to the last bit.
+    """
+    for cell in cells:
+        seen: dict[object, Sample] = {}
+        for run in cell:
+            marks: list[object] = [run.run_id]
+            if "total_seconds" in run.metrics:
+                marks.append(tuple(sorted(run.metrics.items())))
+            for mark in marks:
+                other = seen.setdefault(mark, run)
+                if other is not run:
+                    raise Refusal(
+                        f"{name}: {shown(run.cell)}: seeds {other.seed} and {run.seed} "
+                        "are copies of one run, and the sample is the run; leave one out"
+                    )
 
 
 def _cell_key(sample: Sample, ignore: Sequence[str]) -> CellKey:

@@ -19,12 +19,21 @@ class Verdict(StrEnum):
     INCONCLUSIVE = "INCONCLUSIVE"
     IDENTICAL = "IDENTICAL"
     CHANGED = "CHANGED"
+    OUTLIERS = "OUTLIERS"
     FAILED = "FAILED"
     NOT_COMPARABLE = "NOT COMPARABLE"
 
 
 class FailOn(StrEnum):
-    """What a gate can fail on."""
+    """What a gate can fail on.
+
+    Attributes:
+        regression: A mean, or single runs, that are worse.
+        missing: A cell or a seed that only the baseline has.
+        failed: A run without a result.
+        inconclusive: What cannot be told over all cells, or was not tested.
+        changed: A count of parameters that differs.
+    """
 
     regression = "regression"
     missing = "missing"

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mnist_bench.compare.matching import cells_of
+from mnist_bench.compare.comparable import step_of
+from mnist_bench.compare.matching import cells_of, refuse_copies
 from mnist_bench.compare.options import Options
 from mnist_bench.errors import Refusal
 from mnist_bench.metrics import METRICS, Kind, Metric
-from mnist_bench.stats.power import seeds_needed
-from mnist_bench.stats.tests import strictest_alpha
+from mnist_bench.stats.power import SeedRange, seed_range
+from mnist_bench.stats.tests import cell_weights, seed_means, strictest_alpha, variance_of
 from mnist_bench.store.samples import Sample, Selection
 
 
@@ -21,7 +22,7 @@ class SeedPlan:
     Attributes:
         metric: The metric.
         margin: The change, a difference, or a share on a log scale.
-        suite: Seeds a side that find it over all cells; None if above `stats.MAX_SEEDS`.
+        suite: Seeds a side that find it over all cells.
         cell: Seeds a side that find it in the cell that varies most.
         widest_cell: Name of that cell.
         seeds: Seeds that the spread was estimated from.
@@ -29,8 +30,8 @@ class SeedPlan:
 
     metric: Metric
     margin: float
-    suite: int | None
-    cell: int | None
+    suite: SeedRange
+    cell: SeedRange
     widest_cell: str
     seeds: int
 
@@ -42,6 +43,7 @@ def plan_seeds(baseline: Selection, options: Options) -> list[SeedPlan]:
         Refusal: If that spread is unknown.
     """
     cells = list(cells_of(baseline, (), "baseline")[0].values())
+    refuse_copies(cells, "--plan")
     seeds = {tuple(sample.seed for sample in cell) for cell in cells}
     if len(seeds) > 1 or len(min(seeds)) < 2:
         raise Refusal("--plan: needs at least two seeds, the same in every cell")
@@ -66,11 +68,12 @@ def _plan_metric(
         scores = metric.scale.scores(numbers)
     except ValueError as error:
         raise Refusal(f"--plan: not every run has {metric.name}: {error}") from error
-    variances = scores.var(axis=-1, ddof=1)
+    step = metric.scale.margin(step_of(metric, cells[0]))
+    variances = variance_of(scores, step)
     widest = int(variances.argmax())
-    mean_variance = scores.mean(axis=0).var(ddof=1)
+    mean_variance = variance_of(seed_means(scores, cell_weights(np.sqrt(variances))), step)
     suite, cell = (
-        seeds_needed([variance] * 2, margin, alpha=alpha)
+        seed_range([variance] * 2, scores.shape[-1] - 1, margin, alpha=alpha)
         for variance, alpha in zip((mean_variance, variances[widest]), alphas, strict=True)
     )
     return SeedPlan(metric, share, suite, cell, cells[widest][0].cell, scores.shape[-1])

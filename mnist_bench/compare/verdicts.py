@@ -8,6 +8,7 @@ from mnist_bench.compare.options import Options, Verdict
 from mnist_bench.errors import ExitCode
 from mnist_bench.metrics import Metric
 from mnist_bench.stats.effect_sizes import EffectSizes, effect_sizes
+from mnist_bench.stats.power import SeedRange
 from mnist_bench.stats.tests import McNemar
 from mnist_bench.store.samples import Selection
 
@@ -50,6 +51,7 @@ class Judged:
             seeds.
         not_worse: Whether the one-sided bound excludes a loss of one margin.
         mcnemar: Of the predictions, with one seed a side.
+        outliers: Seeds of the candidate whose runs are worse than the baseline's runs allow.
     """
 
     metric: Metric
@@ -64,9 +66,10 @@ class Judged:
     high: float | None = None
     p: float | None = None
     adjusted_p: float | None = None
-    seeds_needed: int | None = None
+    seeds_needed: SeedRange | None = None
     not_worse: bool | None = None
     mcnemar: McNemar | None = None
+    outliers: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +134,6 @@ def describe_row(row: Judged) -> str:
     parts = [f"{row.verdict} {row.metric.name} in {where}"]
     if row.change is not None:
         parts.append(row.metric.show_change(row.change))
-    if row.adjusted_p is not None:
+    if row.adjusted_p is not None and row.verdict is not Verdict.OUTLIERS:
         parts.append(f"p {row.adjusted_p:.2g}")
     return ", ".join(parts) + (f" ({row.note})" if row.note else "")

@@ -8,6 +8,7 @@ from mnist_bench.compare.options import Options, Verdict
 from mnist_bench.compare.verdicts import Comparison, Group, Judged
 from mnist_bench.errors import ExitCode
 from mnist_bench.metrics import Kind
+from mnist_bench.stats.power import ASSURANCE, MAX_SEEDS, SeedRange
 from mnist_bench.store.samples import Sample, Selection
 from mnist_bench.text import plural, ranges, show_p, shown
 
@@ -18,13 +19,13 @@ OUTCOMES = {
     ExitCode.undecided: "INCONCLUSIVE",
 }
 
-BAD = frozenset((Verdict.REGRESSED, Verdict.FAILED))
+BAD = frozenset((Verdict.REGRESSED, Verdict.OUTLIERS, Verdict.FAILED))
 GOOD = frozenset((Verdict.IMPROVED, Verdict.BETTER))
 
 ORDER = (
-    *(Verdict.FAILED, Verdict.REGRESSED, Verdict.CHANGED, Verdict.WORSE, Verdict.IMPROVED),
-    *(Verdict.BETTER, Verdict.INCONCLUSIVE, Verdict.NOT_COMPARABLE, Verdict.NOT_WORSE),
-    *(Verdict.EQUIVALENT, Verdict.IDENTICAL),
+    *(Verdict.FAILED, Verdict.REGRESSED, Verdict.OUTLIERS, Verdict.CHANGED, Verdict.WORSE),
+    *(Verdict.IMPROVED, Verdict.BETTER, Verdict.INCONCLUSIVE, Verdict.NOT_COMPARABLE),
+    *(Verdict.NOT_WORSE, Verdict.EQUIVALENT, Verdict.IDENTICAL),
 )
 """What a reader wants to see first."""
 
@@ -72,7 +73,7 @@ def _center(row: Judged, group: Group | None) -> str:
 def _verdict_text(row: Judged) -> str:
     parts = [row.note] if row.note else []
     if row.seeds_needed is not None:
-        parts.append(f"needs >= {row.seeds_needed} seeds to see its margin")
+        parts.append(f"needs {describe_seeds(row.seeds_needed)} seeds to see its margin")
     if row.mcnemar is not None:
         test = row.mcnemar
         parts.append(
@@ -80,6 +81,14 @@ def _verdict_text(row: Judged) -> str:
             f"churn {test.churn:.2%}"
         )
     return f"{row.verdict} ({'; '.join(parts)})" if parts else str(row.verdict)
+
+
+def describe_seeds(needed: SeedRange) -> str:
+    """Returns a number of seeds as the range that it is."""
+    likely, assured = (
+        f"> {MAX_SEEDS}" if n is None else str(n) for n in (needed.likely, needed.assured)
+    )
+    return likely if likely == assured else f"{likely} to {assured}"
 
 
 def tone_of(row: Judged) -> Tone:
@@ -128,40 +137,56 @@ def outcome(comparison: Comparison) -> str:
     ]
     counted = {verdict: verdicts.count(verdict) for verdict in ORDER if verdict in verdicts}
     summary = ", ".join(f"{count} {verdict}" for verdict, count in counted.items())
-    return f"{OUTCOMES[comparison.exit_code]} (exit {comparison.exit_code}): {summary}"
+    parts = [summary, *(pairing.match.same_runs for pairing in comparison.pairings)]
+    said = "; ".join(dict.fromkeys(filter(None, parts)))
+    return f"{OUTCOMES[comparison.exit_code]} (exit {comparison.exit_code}): {said}"
 
 
 def footnotes(comparison: Comparison) -> list[str]:
     """Returns what a reader has to know of the figures."""
     options = comparison.options
-    names = [row.metric.name for row in comparison.pairings[0].suites]
-    test = "paired t" if options.paired else "Welch's t"
+    test = "paired t" if options.paired else "Welch's t, with no less than Student's error"
     notes = [
         "± standard deviation between seeds; change and interval are of candidate against baseline "
         f"({1 - options.alpha:.0%}, {test}, for the one row alone).",
         f"p is adjusted for the whole comparison (Holm, alpha {options.alpha:g} over suites and "
         "cells) and decides; REGRESSED also needs a change of at least m.",
     ]
-    if "test_accuracy" in names:
-        centers = [
-            group.center
-            for row in comparison.pairings[0].cells
-            if row.metric.name == "test_accuracy" and (group := row.baseline) is not None
-        ]
-        if centers:
-            share = sum(centers) / len(centers)
-            error = 100 * math.sqrt(share * (1 - share) / 10_000)
-            notes.append(
-                f"The choice of 10,000 test images alone has a standard error of {error:.2f} pp at "
-                f"{share:.1%}; it is common to both sides."
-            )
-    if any(r.p == 0 for p in comparison.pairings for r in p.rows()):
+    rows = [row for pairing in comparison.pairings for row in pairing.rows()]
+    if any(row.seeds_needed for row in rows):
+        notes.append(
+            "Seeds needed: the first number if all runs vary as these do, the second is enough in "
+            f"{ASSURANCE:.0%} of all cases. Run that many anew and look once: each look at more "
+            "seeds of the same runs is another chance of a false alarm, unless they share alpha "
+            f"(two looks: --alpha {options.alpha / 2:g} each)."
+        )
+    notes += _error_of_images(comparison)
+    if any(row.p == 0 for row in rows):
         notes.append(
             "Where nothing varies between seeds, any difference has p 0: the t test needs a spread."
         )
     if options.ignore:
         notes.append(f"Changed on purpose: {', '.join(map(shown, options.ignore))}.")
     return notes
+
+
+def _error_of_images(comparison: Comparison) -> list[str]:
+    """Returns what the choice of test images makes uncertain, where their number is known."""
+    groups = [
+        row.baseline
+        for row in comparison.pairings[0].cells
+        if row.metric.name == "test_accuracy" and row.baseline is not None
+    ]
+    numbers = {sample.number("test_images") for sample in comparison.baseline.samples}
+    number = numbers.pop() if len(numbers) == 1 else None
+    if not groups or number is None:
+        return []
+    share = sum(group.center for group in groups) / len(groups)
+    error = 100 * math.sqrt(share * (1 - share) / number)
+    return [
+        f"The choice of {number:,.0f} test images alone has a standard error of {error:.2f} pp "
+        f"at {share:.1%}; it is common to both sides."
+    ]
 
 
 def _short(samples: Sequence[Sample], fact: str) -> list[str]:

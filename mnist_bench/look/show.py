@@ -12,6 +12,7 @@ from rich.text import Text
 
 from mnist_bench.config.record import caveats
 from mnist_bench.config.schema import DataConfig, DataName, PublishedConfig, Validation
+from mnist_bench.disturbance import Timing, taken_at_most
 from mnist_bench.look.pictures import Digit
 from mnist_bench.look.terminal import leaderboard_table, say
 from mnist_bench.metrics import CURVES, Use, used_for
@@ -166,8 +167,13 @@ def _notes(run: "StoredRun", published: PublishedConfig | None) -> dict[str, str
     """Returns what has to be known to read the figures."""
     # A run that was killed before its settings were recorded has none.
     notes = list(caveats(_data_config(run.params)).values()) if run.params else []
-    if run.tags.get("timing") == "shared":
+    timing = run.tags.get("timing")
+    if timing == Timing.shared:
         notes.append("other runs shared the machine, so its times say little")
+    elif timing == Timing.disturbed:
+        notes.append(f"{taken_at_most([run.tags])} meanwhile, so its times say little")
+    elif timing != Timing.alone and not run.failure:
+        notes.append("it was not measured whether it had the machine to itself")
     return {
         "note": "; ".join(notes),
         "published": published.source if published else "",

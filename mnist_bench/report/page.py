@@ -3,9 +3,10 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
+from mnist_bench.disturbance import Timing, taken_at_most
 from mnist_bench.html.page import render_page
 from mnist_bench.report.cells import STYLE
 from mnist_bench.report.findings import Findings
@@ -135,10 +136,10 @@ def _facts(report: Findings) -> list[tuple[str, str]]:
         ("cells", f"{len(report.cells)}: {'; '.join(swept) or 'one configuration'}"),
         ("seeds", f"{len(report.seeds)}: {ranges(report.seeds)}"),
         ("same in all runs", ", ".join(f"{key}={value}" for key, value in sorted(same.items()))),
-        ("machine", _values(runs, "cpu")),
+        ("machine", f"{_values(runs, 'cpu')}{_machines(runs)}"),
         ("cores, threads", f"{_values(runs, 'cores')}, {_values(runs, 'threads')}"),
         ("device", _values(runs, "device")),
-        ("timing", _values(runs, "timing").replace("exclusive", "each run alone on the machine")),
+        ("timing", _timing(report.finished)),
         (
             "versions",
             ", ".join(
@@ -158,6 +159,31 @@ def _values(runs: Sequence[Sample], fact: str, limit: int = 80) -> str:
     if len(counts) == 1:
         return next(iter(counts))[:limit]
     return " or ".join(f"{value[:limit]} ({n} runs)" for value, n in counts.most_common())
+
+
+def _machines(runs: Sequence[Sample]) -> str:
+    number = len({run.facts["machine"] for run in runs if "machine" in run.facts})
+    return f" ({number} machines)" if number > 1 else ""
+
+
+def _timing(runs: Sequence[Sample]) -> str:
+    """Returns whether runs were alone on their machine, as far as that was measured."""
+    groups: dict[str, list[Mapping[str, str]]] = {}
+    for run in runs:
+        groups.setdefault(run.facts.get("timing", ""), []).append(run.facts)
+    if set(groups) == {Timing.alone}:
+        return f"each run alone on the machine ({taken_at_most(groups[Timing.alone])})"
+    said = {
+        Timing.alone: "alone on the machine",
+        Timing.disturbed: "not alone",
+        Timing.shared: "beside other runs of the sweep",
+    }
+    return "; ".join(
+        f"{plural(len(group), 'run')} {said[Timing(timing)]} ({taken_at_most(group)})"
+        if timing in said
+        else f"{plural(len(group), 'run')} of which it was not measured who else used the machine"
+        for timing, group in sorted(groups.items())
+    )
 
 
 def _dirty(runs: Sequence[Sample]) -> str:

@@ -5,7 +5,8 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from mnist_bench import environment
 from mnist_bench.config.record import as_plain, caveats, flatten
 from mnist_bench.config.schema import MatchOn, Resume, RunConfig
+from mnist_bench.disturbance import Watch
 from mnist_bench.identity import Identity, identify, matching_key, wanted_key
 from mnist_bench.metrics import METRICS
 from mnist_bench.run import artifacts
@@ -160,11 +162,11 @@ def _train(record: "_Record", on_epoch: Callable[["Epoch"], None]) -> RunSummary
             record.device = start_device()
         _set_aside_what_stays(kept_programs().count())
         # Imports are paid once a process; no run's total may depend on whether it was the first.
-        began = time.perf_counter()
+        watch = Watch()
         try:
             record.start()
             result = train(record.config, record.dataset, after_epoch, kept_programs())
-            return record.result(result, began)
+            return record.result(result, watch)
         except Diverged as error:
             return record.failure("diverged", error)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is recorded and reported
@@ -221,7 +223,7 @@ class _Record:
             epoch.number, metrics, epoch.step_losses.tolist(), epoch.examples.tolist()
         )
 
-    def result(self, result: "RunResult", began: float) -> RunSummary:
+    def result(self, result: "RunResult", watch: Watch) -> RunSummary:
         """Records a training that went to its end, and last of all that the run is complete."""
         train, test = self.dataset.train, self.dataset.test
         predictions = Predictions.of(result.probabilities, test.labels)
@@ -244,6 +246,8 @@ class _Record:
             pinned = [f"{name}=={versions[name]}" for name in ("tensorflow", "keras", "numpy")]
             self.recorder.log_model(portable(result.model), pinned)
         last = {key: value for key, value in self.epochs[-1].items() if value is not None}
+        disturbance = watch.stop()
+        shares_machine = self.lineage is not None and self.lineage.shares_machine
         metrics = {
             **{key: float(value) for key, value in _metrics_in(result).items()},
             **self._best_validation(),
@@ -252,7 +256,7 @@ class _Record:
                 epoch["epoch_seconds"] for epoch in self.epochs[1:] or self.epochs
             ),
             "figures_seconds": figures_seconds,
-            "total_seconds": time.perf_counter() - began,
+            "total_seconds": disturbance.wall_seconds,
         }
         page = run_page(
             cell=self.identity.cell,
@@ -265,7 +269,13 @@ class _Record:
         tags = {
             "mlflow.note.content": page,
             "mnist_bench.device": self.device,
+            "mnist_bench.test_images": str(len(test.images)),
+            "mnist_bench.majority_share": f"{_majority_share(test.labels.tolist()):.4f}",
             "mnist_bench.compiled": "reused" if result.is_reused else "fresh",
+            **{
+                f"mnist_bench.{key}": value
+                for key, value in disturbance.tags(shares_machine=shares_machine).items()
+            },
         }
         self.recorder.finish(metrics, tags)
         return RunSummary(self.recorder.run_id, self.identity.name, {**last, **metrics})
@@ -323,7 +333,6 @@ def _tags(
         "kind": "run",
         **identity.tags(),
         "study": config.study or "",
-        "timing": "shared" if lineage and lineage.shares_machine else "exclusive",
         "caveats": ",".join(caveats(config.data)),
         **here.versions,
         "cpu": here.cpu,
@@ -342,6 +351,12 @@ def _tags(
         }
     tags = {f"mnist_bench.{key}": value for key, value in facts.items() if value}
     return tags if lineage is None else {**tags, "mlflow.parentRunId": lineage.parent_run_id}
+
+
+def _majority_share(labels: Iterable[int]) -> float:
+    """Returns the share of the most frequent class."""
+    counts = Counter(labels)
+    return max(counts.values()) / counts.total()
 
 
 def _params(config: RunConfig) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnist_bench.config.schema import SEMANTIC
+from mnist_bench.environment import machine_of
 from mnist_bench.errors import Refusal
-from mnist_bench.metrics import INCOMPLETE, Use, has_result, used_for
+from mnist_bench.metrics import INCOMPLETE, METRICS, Use, has_result, used_for
 from mnist_bench.text import ordered, shown
 
 if TYPE_CHECKING:
@@ -22,9 +23,10 @@ BASELINE_SCHEMA = "mnist_bench.baseline/1"
 FACTS = (
     *("code_fp", "data_fp", "env_fp", "host_fp", "git_commit", "git_dirty"),
     *("version", "python", "tensorflow", "keras", "numpy", "mlflow"),
-    *("device", "cpu", "cores", "threads", "timing", "compiled", "caveats"),
+    *("device", "cpu", "cores", "threads", "compiled", "caveats"),
+    *("timing", "foreign_cpu_share", "steal_share", "test_images", "majority_share"),
 )
-"""The tags of a run that say under which circumstances it ran."""
+"""The tags of a run that say under which circumstances it ran; `machine` is a fact besides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +41,7 @@ class Sample:
         start_ms: When it started, in milliseconds since 1970.
         failure: Empty if the run has a result, otherwise why it has none.
         settings: What decides the result apart from seed and data, by configuration key.
-        facts: Under which circumstances it ran, of `FACTS`.
+        facts: Under which circumstances it ran: `FACTS`, and as `machine` on which one.
         metrics: Those that are compared and that it has, finite.
         parent_run_id: Of its sweep; empty for none.
     """
@@ -54,6 +56,14 @@ class Sample:
     facts: dict[str, str]
     metrics: dict[str, float]
     parent_run_id: str
+
+    def number(self, fact: str) -> float | None:
+        """Returns a fact that is a positive number; None where it is not known, or is none."""
+        try:
+            number = float(self.facts.get(fact, ""))
+        except ValueError:
+            return None
+        return number if 0 < number < math.inf else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +128,7 @@ def read_baseline(path: Path) -> Selection:
     """Returns the samples of a baseline file.
 
     Raises:
-        Refusal: If it cannot be read, or is not such a file.
+        Refusal: If it cannot be read, is not such a file, or has a number that no run gives.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
@@ -159,6 +169,13 @@ def _parse(path: Path, number: int, row: Any) -> Sample:
         if not types.get(name, lambda value: isinstance(value, str))(row[name]):
             raise Refusal(f"{shown(path)}: sample {number}: {name} is not of its type")
     sample = Sample(**row)
+    for name, value in sample.metrics.items():
+        metric = METRICS.get(name)
+        if metric is not None and not metric.least <= value <= metric.most:
+            raise Refusal(
+                f"{shown(path)}: sample {number}: metrics.{name} must be from {metric.least:g} to "
+                f"{metric.most:g}, got {shown(value)}; write the file again with --export"
+            )
     whole = sample.failure or has_result(sample.metrics)
     return sample if whole else replace(sample, failure=INCOMPLETE)
 
@@ -207,7 +224,8 @@ def sample_of(run: "StoredRun") -> Sample:
             for key, value in run.params.items()
             if key.partition(".")[0] in SEMANTIC and key != "data.path"
         },
-        facts={key: run.tags[key] for key in FACTS if key in run.tags},
+        facts={key: run.tags[key] for key in FACTS if key in run.tags}
+        | ({"machine": machine} if (machine := machine_of(run.tags.get("process", ""))) else {}),
         metrics={
             key: run.metrics[key]
             for key in used_for(Use.compared)

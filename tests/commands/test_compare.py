@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import re
 import subprocess
 import sys
 from xml.etree import ElementTree
@@ -89,31 +90,33 @@ def test_the_styles_are_one_network(trained):
     gated = [r for r in candidate["cells"] if r["metric"] in ("test_accuracy", "test_loss")]
     assert len(gated) == 2
     assert {row["verdict"] for row in gated} == {"IDENTICAL"}
-    times = [r["verdict"] for r in candidate["suites"] if r["metric"] == "epoch_seconds_median"]
-    assert times[0] not in ("IDENTICAL", "NOT COMPARABLE")
+    (time,) = (r for r in candidate["suites"] if r["metric"] == "epoch_seconds_median")
+    assert time["verdict"] == "NOT COMPARABLE"
+    # The machine that tests may be shared with others, which is said before that.
+    assert re.match(
+        "times inform only: |some of the runs were not alone: |it was not", time["note"]
+    )
     only(trained, "study:rates", "--by", "optimizer.learning_rate", *control, code=1)
 
 
 def test_one_seed_a_side_is_mcnemar_and_never_a_p_over_seeds(trained):
-    one = ("params.seed = '0'", "tags.`mnist_bench.in_study.rates` = '1'")
-    out = only(
-        trained, rate("0.03", *one), rate("0.0001", *one), *RATES, "--format", "json", code=0
+    one, other = (
+        rate("0.03", f"params.seed = '{seed}'", "tags.`mnist_bench.in_study.rates` = '1'")
+        for seed in (0, 1)
     )
+    out = only(trained, one, other, "--format", "json", code=0)
     rows = json.loads(out)["candidates"][0]["cells"]
     row = next(r for r in rows if r["metric"] == "test_accuracy")
     assert (row["verdict"], row["p"], row["adjusted_p"]) == ("INCONCLUSIVE", None, None)
-    assert row["mcnemar"]["lost"] > row["mcnemar"]["gained"]
     assert row["mcnemar"]["lost"] - row["mcnemar"]["gained"] == round(-10_000 * row["change"])
-    strict = only(
-        trained,
-        rate("0.03", *one),
-        rate("0.0001", *one),
-        *RATES,
-        "--fail-on",
-        "inconclusive",
-        code=3,
-    )
-    assert "McNemar p <0.001" in strict
+    strict = only(trained, one, other, "--fail-on", "inconclusive", code=3)
+    assert "McNemar p " in strict
+
+
+def test_one_seed_that_collapsed_fails_without_a_test(trained):
+    one = ("params.seed = '0'", "tags.`mnist_bench.in_study.rates` = '1'")
+    out = only(trained, rate("0.03", *one), rate("0.0001", *one), *RATES, code=1)
+    assert re.search(r"OUTLIERS \(seed 0 \([0-9.]+ %\) collapsed", out)
 
 
 def test_every_format_and_the_report_in_mlflow(trained, tmp_path):
@@ -173,11 +176,9 @@ def test_what_is_refused_is_one_line_and_exit_2(trained, monkeypatch, capfd, arg
 
 def test_info_takes_a_metric_from_the_gates(trained, monkeypatch, capfd):
     monkeypatch.chdir(trained)
-    infos = [f"{name}:info" for name in ("test_accuracy", "test_loss")]
     arguments = ["good.json", "bad.json", *RATES, "--format", "json"]
-    arguments += [word for info in infos for word in ("--metric", info)]
-    run_command(["compare", *arguments])
-    assert json.loads(capfd.readouterr().out)["options"]["gates"] == ["epoch_seconds_median"]
+    run_command(["compare", *arguments, "--metric", "test_loss:info"])
+    assert json.loads(capfd.readouterr().out)["options"]["gates"] == ["test_accuracy"]
 
 
 def test_tensorflow_is_never_loaded(trained):

@@ -1,20 +1,34 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from mnist_bench.compare.comparable import obstacle
+from mnist_bench.compare.comparable import LEAST_TURNS, obstacle, obstacle_of_turns, turns
 from mnist_bench.compare.judge import compare_selections
 from mnist_bench.compare.options import Options, Verdict
 from mnist_bench.metrics import METRICS
 from mnist_bench.report.cells import BATCH, Material
 from mnist_bench.report.findings import examine
 from mnist_bench.report.page import report_page
+from mnist_bench.stats.tests import unpaired
 from mnist_bench.store.samples import Selection
 from tests.comparisons import sample
 
 SECONDS, IN_ALL = METRICS["epoch_seconds_median"], METRICS["total_seconds"]
-COMPARES = {"host_fp": "4057", "threads": "2", "timing": "exclusive", "compiled": "fresh"}
-OTHER = {"host_fp": "0123", "threads": "8", "timing": "shared", "compiled": "reused"}
+COMPARES = {
+    "host_fp": "4057",
+    "machine": "3a1b",
+    "threads": "2",
+    "timing": "alone",
+    "compiled": "fresh",
+}
+OTHER = {
+    "host_fp": "0123",
+    "machine": "9f00",
+    "threads": "8",
+    "timing": "shared",
+    "compiled": "reused",
+}
 ALIKE = ("equal", "differs", "absent", "absent in both", "empty", "other in both")
 
 
@@ -50,8 +64,23 @@ def two_runs(**how):
     return runs
 
 
+def in_turns(run, place):
+    """Returns three runs that take turns with those of the other side."""
+    turns = [
+        replace(
+            run,
+            run_id=f"{run.run_id}-{turn}",
+            seed=turn,
+            start_ms=2 * turn + place,
+            metrics={key: value + turn / 100 for key, value in run.metrics.items()},
+        )
+        for turn in range(3)
+    ]
+    return Selection(run.cell, tuple(turns))
+
+
 def judged_by_compare(runs, metric):
-    sides = [Selection(run.cell, (run,)) for run in runs]
+    sides = [in_turns(run, place) for place, run in enumerate(runs)]
     result = compare_selections(
         sides[0], sides[1:], Options(gates=("test_accuracy",), ignore=(BATCH,))
     )
@@ -87,7 +116,8 @@ def test_only_times_that_hold_the_compilation_ask_for_it(metric, how):
     [
         ("host_fp", "it is not known on which machine some of the runs ran"),
         ("threads", "it is not known how many threads some of the runs had"),
-        ("timing", "it is not known whether some of the runs shared their machine with others"),
+        ("machine", "it is not known on which machine some of the runs ran"),
+        ("timing", "it was not measured whether some of the runs had their machine to themselves"),
         ("compiled", "it is not known whether some of the runs reused a compiled program"),
     ],
 )
@@ -100,6 +130,47 @@ def test_what_is_not_known_is_a_reason_of_its_own(fact, unknown):
         assert f"{unknown.capitalize()}, so the times may not compare." in text
 
 
+NOT_MEASURED = "it was not measured whether some of the runs had their machine to themselves"
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({"timing": "shared"}, "some of the runs shared their machine with others"),
+        (
+            {"timing": "disturbed", "foreign_cpu_share": "0.482", "steal_share": "0.001"},
+            "some of the runs were not alone: others took at most 48.2% of the cores and the "
+            "hypervisor took at most 0.1% of the cores",
+        ),
+        (
+            {"timing": "disturbed", "foreign_cpu_share": "half"},
+            "some of the runs were not alone: it is not known what others took of the cores",
+        ),
+        # What was written before anybody measured it.
+        ({"timing": "exclusive"}, NOT_MEASURED),
+        ({"timing": "ALONE"}, NOT_MEASURED),
+        ({"timing": ""}, NOT_MEASURED),
+        ({"machine": "9f00"}, "the machines differ"),
+    ],
+)
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_run_that_was_not_alone_or_on_another_machine_of_the_type_is_not_comparable(
+    facts, said, place
+):
+    runs = two_runs()
+    runs[place] = replace(runs[place], facts=runs[place].facts | facts)
+    assert obstacle(SECONDS, runs) == said
+    assert judged_by_compare(runs, SECONDS) == said
+    text = report_page(examine(Material("sweep:abc", tuple(runs), (), {}, {})))
+    assert ("each run alone" in text) is ("machine" in facts)
+    assert ("(2 machines)" in text) is ("machine" in facts)
+
+
+def test_runs_that_were_all_exclusive_were_not_measured():
+    runs = [replace(run, facts=run.facts | {"timing": "exclusive"}) for run in two_runs()]
+    assert obstacle(SECONDS, runs) == NOT_MEASURED
+
+
 def test_a_run_that_has_no_time_has_no_say():
     failed = replace(sample("b", failure="diverged"), facts={})
     assert not obstacle(SECONDS, [*two_runs(), failed])
@@ -107,3 +178,53 @@ def test_a_run_that_has_no_time_has_no_say():
 
 def test_accuracy_compares_whatever_the_machine():
     assert not obstacle(METRICS["test_accuracy"], [replace(sample(), facts={})])
+
+
+# Turns
+
+
+def taken(order):
+    """Returns both sides of runs that started in this order, e.g. `aabb`."""
+    sides = {"a": [], "b": []}
+    for start, side in enumerate(order):
+        run = sample(seed=len(sides[side]))
+        sides[side].append(replace(run, start_ms=start, run_id=f"{side}{start}"))
+    return sides["a"], sides["b"]
+
+
+@pytest.mark.parametrize(
+    ("order", "number"),
+    [("aaaabbbb", 1), ("ab", 1), ("abab", 2), ("aabbaabb", 2), ("ababab", 3), ("abbaabba", 2)],
+)
+def test_runs_of_one_side_that_follow_each_other_are_one_turn(order, number):
+    baseline, candidate = turns(*taken(order))
+    assert min(len(baseline), len(candidate)) == number
+    obstacle_found = obstacle_of_turns(*taken(order))
+    assert (f"took {number} turn" in obstacle_found) is (number < LEAST_TURNS)
+
+
+def test_three_turns_are_what_a_slow_regime_asks_for():
+    """Each process is slow with a chance of 0.3, and then by a third."""
+    rng = np.random.default_rng(0)
+    alarms = {}
+    for number in (2, 3):
+        slow = rng.random((2, 50_000, number)) < 0.3
+        sides = 0.3 * slow + rng.normal(0, 0.01, slow.shape)
+        alarms[number] = np.mean(unpaired(*sides, 1e-3).p_value() < 0.045)
+    assert alarms[3] < 0.05 < alarms[2]
+
+
+def test_a_time_is_judged_by_turns_not_by_seeds():
+    baseline, candidate = taken("ababab")
+    slower = [
+        replace(run, metrics=run.metrics | {"epoch_seconds_median": 0.8 + run.seed / 1000})
+        for run in candidate
+    ]
+    options = Options(gates=("epoch_seconds_median",))
+    sides = Selection("b", tuple(baseline)), Selection("c", tuple(slower))
+    result = compare_selections(sides[0], [sides[1]], options)
+    verdicts = {row.metric.name: row.verdict for row in result.pairings[0].cells}
+    assert (result.exit_code, verdicts["epoch_seconds_median"]) == (1, Verdict.REGRESSED)
+    after_all = [replace(run, start_ms=run.start_ms + 100) for run in slower]
+    late = compare_selections(sides[0], [Selection("c", tuple(after_all))], options)
+    assert late.exit_code == 2, "one turn each: nothing could be judged"

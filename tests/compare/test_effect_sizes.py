@@ -13,7 +13,7 @@ from mnist_bench.compare.judge import compare_selections
 from mnist_bench.compare.options import Options
 from mnist_bench.metrics import METRICS
 from mnist_bench.stats.effect_sizes import hedges_g, permutation_p, probability_better, sign_flip_p
-from mnist_bench.stats.tests import seed_means
+from mnist_bench.stats.tests import cell_weights, seed_means, spread_of
 from mnist_bench.store.samples import Selection
 from tests.comparisons import sample, side
 
@@ -54,16 +54,16 @@ def as_before(pairing, row, paired):
     if row["p"] is None or not row["baseline"]["seeds"]:
         return None, None, None
     metric = METRICS[row["metric"]]
-    sides = [
-        seed_means(
-            [
-                metric.scale.scores([run.metrics[metric.name] for run in getattr(cell, side)])
-                for cell in pairing.match.cells
-                if row["cell"] in ("", cell.label)
-            ]
-        )
-        for side in ("baseline", "candidate")
+    cells = [
+        [
+            metric.scale.scores([run.metrics[metric.name] for run in runs])
+            for runs in (cell.baseline, cell.candidate)
+        ]
+        for cell in pairing.match.cells
+        if row["cell"] in ("", cell.label)
     ]
+    weights = cell_weights([spread_of(*sides, is_paired=paired) for sides in cells])
+    sides = [seed_means(side, weights) for side in zip(*cells, strict=True)]
     resampled = sign_flip_p if paired else permutation_p
     return tuple(float(size(*sides)) for size in (hedges_g, probability_better, resampled))
 

@@ -91,7 +91,9 @@ def test_time_changes_by_ratio_and_its_interval_is_in_order():
     assert found.extremes == pytest.approx((-0.75, -0.5))
 
 
-@pytest.mark.parametrize("facts", [{"timing": "shared"}, {"host_fp": "other"}])
+@pytest.mark.parametrize(
+    "facts", [{"timing": "shared"}, {"timing": "disturbed"}, {"machine": "other"}]
+)
 def test_times_count_only_alone_on_one_machine(facts):
     runs = [run(batch="32"), run(batch="128", facts=facts)]
     report = examine(material(runs))

@@ -47,8 +47,8 @@ EPOCH_METRICS = {
 }
 TAGS = {
     *("kind", "sweep_id", "cell", "cell_fp", "run_fp", "code_fp", "data_fp", "env_fp", "host_fp"),
-    *("complete", "timing", "compiled", "caveats", "python", "tensorflow", "keras", "numpy"),
-    *("mlflow", "version", "cpu", "cores", "threads", "device"),
+    *("complete", "foreign_cpu_share", "steal_share", "compiled", "caveats", "python"),
+    *("tensorflow", "keras", "numpy", "mlflow", "version", "cpu", "cores", "threads", "device"),
 }
 
 

@@ -42,6 +42,7 @@ def _csv_line(row: Judged, sizes: EffectSizes) -> dict[str, object]:
         "p": row.p,
         "adjusted_p": row.adjusted_p,
         **asdict(sizes),
-        "seeds_needed": row.seeds_needed,
+        "seeds_needed": row.seeds_needed and row.seeds_needed.likely,
+        "seeds_assured": row.seeds_needed and row.seeds_needed.assured,
         "note": row.note,
     }

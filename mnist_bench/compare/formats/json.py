@@ -12,7 +12,7 @@ from mnist_bench.compare.wording import OUTCOMES
 from mnist_bench.store.samples import Sample, Selection
 
 JSON_FILE = "compare.json"
-SCHEMA = "mnist_bench.compare/1"
+SCHEMA = "mnist_bench.compare/2"
 """What the JSON says it is; `resources/compare.schema.json` describes it."""
 
 
