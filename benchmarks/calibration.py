@@ -51,6 +51,9 @@ CHANCE = -440.0
 
 UNSTABLE = "a cell collapses in {:.0%} of its runs, of the baseline's too"
 
+PERFECT = 10.0
+"""Likewise, above it."""
+
 MOST_NUMBERS = 2_000_000
 """That are drawn at a time, for want of memory."""
 
@@ -81,6 +84,8 @@ class Scenario:
         is_time: The sample is a turn of a time: single runs are not looked at.
         slow: Chance that a sample is 75 % slower than the others (28 deviations of 2 %).
         drift: Correlation of a sample with the one before it, of the other side's turn.
+        chance: The score of guessing, of the first gate.
+        perfect: The score of no error, likewise.
         drop: Loss in deviations.
         broken: How many cells have it; None: all.
         collapsed: How many runs of the first cell are at chance, of the candidate.
@@ -106,6 +111,8 @@ class Scenario:
     is_time: bool = False
     slow: float = 0.0
     drift: float = 0.0
+    chance: float = CHANCE
+    perfect: float = PERFECT
     drop: float = 0.0
     broken: int | None = None
     collapsed: int = 0
@@ -198,6 +205,11 @@ def _odd_cells() -> Iterator[Scenario]:
         for seeds in ((2, 2), (3, 3), (5, 5), (10, 3)):
             name = f"{wild} of 16 cells vary 50 times as much"
             yield replace(NOTHING, name=name, wild=wild, seeds=seeds)
+    for mean, deviation in ((0.3, 0.08), (0.6, 0.1), (0.8, 0.05), (0.9, 0.02)):
+        ends = {"chance": (0.1 - mean) / deviation, "perfect": (1 - mean) / deviation}
+        for seeds, cells in (((1, 1), 16), ((2, 2), 16), ((3, 3), 16), ((5, 5), 16), ((10, 1), 1)):
+            name = f"an accuracy of {mean:.0%} that varies by {deviation:.0%}"
+            yield replace(NOTHING, name=name, seeds=seeds, cells=cells, **ends)
     for unstable in (0.1, 0.5):
         known = replace(NOTHING, name=UNSTABLE, unstable=unstable, is_known_unstable=True)
         yield replace(known, name=UNSTABLE.format(unstable))
@@ -294,8 +306,8 @@ def _draw_gate(
         for side in (baseline, candidate):
             collapses = rng.random((repetitions, side.shape[-1])) < scenario.unstable
             collapses[:, 0] |= scenario.is_known_unstable and side is baseline
-            side[:, 0][collapses] = CHANCE
-        candidate[:, 0, : scenario.collapsed] = CHANCE
+            side[:, 0][collapses] = scenario.chance
+        candidate[:, 0, : scenario.collapsed] = scenario.chance
     return baseline, candidate
 
 
@@ -387,7 +399,8 @@ def _judge_runs(scenario: Scenario, sides: Sides, alpha: float) -> BoolArray:
             after=after,
             margin=MARGIN,
             step=scenario.step,
-            chance=None if gate else CHANCE,
+            chance=None if gate else scenario.chance,
+            perfect=scenario.perfect,
         )
         for gate, (before, after) in enumerate(sides)
     ]
@@ -517,12 +530,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "margin": MARGIN,
         "repetitions": options.repetitions,
         "seed": options.seed,
-        "versions": {
-            "mnist_bench": mnist_bench.__version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-            "scipy": scipy.__version__,
-        },
+        "versions": versions(),
         "tables": tables,
     }
     options.output.parent.mkdir(parents=True, exist_ok=True)
@@ -530,6 +538,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     worst = max(row[rate] for row in tables["nothing changed"] for rate in ("alarm", "failed"))
     print(f"nothing changed: at most {worst:.2%}")
     return int(is_above(ALPHA, worst, options.repetitions))
+
+
+def versions() -> dict[str, str]:
+    """Returns what a simulated rate needs beside it."""
+    return {
+        "mnist_bench": mnist_bench.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "scipy": scipy.__version__,
+    }
 
 
 def is_above(rate: float, observed: float, repetitions: int) -> bool:

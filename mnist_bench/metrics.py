@@ -53,7 +53,8 @@ class Scale:
     def value(self, score: ArrayLike) -> FloatArray:
         """Returns the metric's value of a score; of a mean score if `log`, the geometric mean."""
         signed = np.asarray(score, dtype=np.float64) * (1 if self.higher_is_better else -1)
-        return (np.exp(signed) if self.log else signed) + 0.0  # no -0
+        with np.errstate(over="ignore"):  # an interval may be as wide as infinity
+            return (np.exp(signed) if self.log else signed) + 0.0  # no -0
 
     def change(self, gain: ArrayLike) -> FloatArray:
         """Returns the metric's change from baseline to candidate, as a share (0.05, +5 %) if `log`.
@@ -61,7 +62,8 @@ class Scale:
         If lower is better, the higher gain is the lower change: the ends of an interval swap.
         """
         signed = np.asarray(gain, dtype=np.float64) * (1 if self.higher_is_better else -1)
-        return (np.expm1(signed) if self.log else signed) + 0.0  # no -0
+        with np.errstate(over="ignore"):
+            return (np.expm1(signed) if self.log else signed) + 0.0  # no -0
 
 
 def finite_scores(values: ArrayLike) -> FloatArray:
@@ -267,9 +269,15 @@ METRICS = {
             "train_accuracy",
             "train accuracy",
             Use.epoch | Use.page | Use.headline | Use.terminal,
+            row="train accuracy (mean over the epoch's steps)",
             column="train acc",
         ),
-        _loss("train_loss", "train loss", Use.epoch | Use.page),
+        _loss(
+            "train_loss",
+            "train loss",
+            Use.epoch | Use.page,
+            row="train loss (mean over the epoch's steps)",
+        ),
         _share(
             "val_accuracy",
             "validation accuracy",

@@ -23,7 +23,7 @@ def sample(cell="small", seed=0, *, failure="", facts=None, settings=None, **met
         name=f"{cell} s{seed}",
         cell=cell,
         seed=seed,
-        start_ms=seed,
+        start_ms=20_000 * seed,
         failure=failure,
         settings={"model.cell": cell, "train.epochs": "5", "optimizer.learning_rate": "0.001"}
         | (settings or {}),

@@ -6,7 +6,7 @@ from importlib import import_module
 import numpy as np
 import pytest
 
-from benchmarks import calibration, clocked, kernels, peers, roofline, timing
+from benchmarks import calibration, clocked, headlines, kernels, peers, roofline, timing
 from benchmarks.contestants import keras_fit, ours, prepare, work
 from benchmarks.networks import NARROW, NETWORKS, STACKED, WIDE, Product
 from mnist_bench.compare.judge import compare_selections
@@ -209,6 +209,45 @@ def test_a_single_epoch_is_refused_for_it_has_no_steady_one(benchmark, capsys):
 @pytest.mark.parametrize(("module", "function"), clocked.CLOCKED)
 def test_what_has_a_clock_is_where_it_is_looked_for(module, function):
     assert callable(getattr(import_module(module), function))
+
+
+def test_reports_of_noise_are_judged_against_reports_without():
+    scenario = headlines.Scenario("turns over", gains=(10, -10))
+    axes = dict.fromkeys(headlines.KEYS[:2], ("0", "1"))
+    true = headlines.reported(scenario, axes, np.zeros((2, 4, 3)))
+    assert (true.means_tested, true.places_tested) == (4, 4)  # times compare
+    assert ("model.hidden_units", "1", "optimizer.name", "0", "1") in headlines.turnings(true)
+    assert headlines.judged(true, true) == (False, False, False, False, False, True)
+    level = headlines.Scenario("better", gains=(5, 5))
+    wrong = headlines.reported(level, axes, np.zeros((2, 4, 3)))
+    assert headlines.judged(wrong, true) == (True, True, True, False, True, False)
+    null = headlines.reported(headlines.NULL, axes, np.zeros((2, 4, 3)))
+    assert headlines.judged(true, null)[3:] == (True, True, False)
+
+
+def test_rates_of_headlines_are_written(tmp_path, capsys):
+    file = tmp_path / "rates.json"
+    assert headlines.main(["--repetitions", "1", "--output", str(file)]) in (0, 1)
+    rows = json.loads(file.read_text())["rows"]
+    assert {(row["settings"], row["levels"], row["seeds"]) for row in rows} >= {
+        (1, 1, 3),
+        (3, 8, 5),
+    }
+    assert "false_anything" in capsys.readouterr().out
+
+
+def test_the_published_rates_of_headlines_are_those_that_were_measured():
+    record = json.loads(headlines.RESULTS.read_text(encoding="utf-8"))
+    page = (headlines.RESULTS.parents[2] / "docs/reading-results.md").read_text(encoding="utf-8")
+    text = " ".join(page.split())
+    null = [row for row in record["rows"] if row["scenario"] == headlines.NULL.name]
+    errs, alone = (max(row[name] for row in null) for name in ("false_anything", "unadjusted"))
+    assert max(row["false_anything"] for row in record["rows"]) <= headlines.ALPHA
+    assert f"simulates {record['repetitions']:,} pages a row" in text
+    assert f"at most {100 * errs:.1f} %" in text
+    assert f"up to {100 * alone:.1f} %" in text
+    (found, _) = (row["found"] for row in record["rows"] if row["scenario"] == "5 SD better")
+    assert f"Three seeds find {100 * found:.1f} %" in text
 
 
 # Error rates

@@ -76,8 +76,8 @@ def test_every_place_shows_its_metrics_in_its_order():
     assert [title for title, *_ in result_rows(everything, None)] == [
         "test accuracy",
         "test loss",
-        "train accuracy, last epoch",
-        "train loss, last epoch",
+        "train accuracy (mean over the epoch's steps), last epoch",
+        "train loss (mean over the epoch's steps), last epoch",
         "validation accuracy, last epoch",
         "validation loss, last epoch",
         "best validation accuracy",

@@ -18,6 +18,9 @@ LEAST_TURNS = 3
 """A side. Where three processes in ten are slow, those of one side are all slow and those of the
 other all fast in 9 % of all cases with two turns a side, and in 2 % with three."""
 
+CLOCK_ERROR_MS = 500
+"""A run's start is MLflow's time, and its length is our clock's, which starts a little earlier."""
+
 TIME_FACTS = {
     "host_fp": ("the machines differ", "on which machine some of the runs ran"),
     "machine": ("the machines differ", "on which machine some of the runs ran"),
@@ -105,6 +108,12 @@ def obstacle_of_turns(baseline: Sequence[Sample], candidate: Sequence[Sample]) -
     """Returns why the times of two sides cannot be judged; empty if they can."""
     if {run.run_id for run in baseline} & {run.run_id for run in candidate}:
         return "the same runs are on both sides"
+    in_order = sorted((*baseline, *candidate), key=lambda run: run.start_ms)
+    ends_ms = [r.start_ms + 1e3 * r.metrics.get("total_seconds", 0.0) for r in in_order]
+    if any(
+        run.start_ms < end - CLOCK_ERROR_MS for end, run in zip(ends_ms, in_order[1:], strict=False)
+    ):
+        return "runs overlapped, so they did not take turns"
     fewest = min(map(len, turns(baseline, candidate)))
     if fewest >= LEAST_TURNS:
         return ""

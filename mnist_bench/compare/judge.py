@@ -4,7 +4,7 @@ Everything here is pure: it sees `Selection`s and returns a `Comparison`. The sa
 one run gives one number a metric. `mnist_bench.stats` has the statistics and their sources.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from mnist_bench.compare.comparable import obstacle, obstacle_of_turns, step_of, turns
 from mnist_bench.compare.matching import Match, MatchedCell, check_ignored, match
-from mnist_bench.compare.options import FailOn, Gate, Options, Verdict
+from mnist_bench.compare.options import Options, Verdict
 from mnist_bench.compare.outliers import Outliers, find_outliers
-from mnist_bench.compare.verdicts import Comparison, Group, Judged, Pairing, describe_row
-from mnist_bench.errors import ExitCode, Refusal
+from mnist_bench.compare.verdicts import Comparison, Group, Judged, Pairing, hold_against_gate
+from mnist_bench.errors import Refusal
 from mnist_bench.metrics import METRICS, FloatArray, Kind, Metric, Use, used_for
 from mnist_bench.stats.power import SeedRange, seed_range
 from mnist_bench.stats.tests import (
@@ -81,7 +81,7 @@ def compare_selections(
             for cell in of_cells
         )
         pairings.append(Pairing(candidate, matched, suites, cells))
-    exit_code, reasons = _hold_against_gate(pairings, options)
+    exit_code, reasons = hold_against_gate(pairings, options)
     return Comparison(baseline, tuple(pairings), options, exit_code, tuple(reasons))
 
 
@@ -101,6 +101,8 @@ class _Row:
         spread: Of all these runs, by which the cell is weighed in the suite.
         step: In which scores are known.
         effect: None with fewer than two seeds on a side, and where nothing is tested.
+        plain: Of a suite, the effect with equal weights, if `effect` has others: a cell that is
+            broken is not to hide where something is shown not to be worse.
         settled: The verdict that needs no test.
         note: What else there is to say.
     """
@@ -112,6 +114,7 @@ class _Row:
     spread: float = 0.0
     step: float = 0.0
     effect: Effect | None = None
+    plain: Effect | None = None
     settled: Verdict | None = None
     note: str = ""
 
@@ -255,6 +258,7 @@ def _suite_row(metric: Metric, rows: Sequence[_Row], options: Options) -> _Row:
         row = replace(row, weights=weights)
         if effects:
             row = replace(row, effect=widest_suite(stack(effects), weights))
+            row = replace(row, plain=widest_suite(stack(effects)))
             notes.append("not the same seeds in all cells: the widest error")
     elif used:
         # Seed by seed, since cells are not independent: see `stats.tests.suite`.
@@ -263,7 +267,9 @@ def _suite_row(metric: Metric, rows: Sequence[_Row], options: Options) -> _Row:
         step = max(row.step for row in used)
         test = paired if _is_paired(metric, options) else unpaired
         effect = test(before, after, step) if effects else None
-        row = replace(row, seeds=used[0].seeds, step=step, effect=effect)
+        alike = [seed_means(side) for side in zip(*sides, strict=True)]
+        plain = test(alike[0], alike[1], step) if effects else None
+        row = replace(row, seeds=used[0].seeds, step=step, effect=effect, plain=plain)
     note = "; ".join(filter(None, notes))
     return replace(row, sides=(before, after) if used else None, note=note)
 
@@ -309,9 +315,11 @@ def _judge(
         return judged
     margin = scale.margin(options.margin(metric))
     low, high = sorted(float(scale.change(end)) for end in effect.interval(1 - options.alpha))
-    verdict = row.settled or _decided(effect, adjusted_p, margin, options.alpha)
+    plain = row.plain or effect
+    verdict = row.settled or _decided(effect, plain, adjusted_p, margin, options.alpha)
     needed = None
-    if verdict is Verdict.INCONCLUSIVE and any(row.seeds) and margin:
+    is_of_seeds = any(row.seeds) and metric.kind is not Kind.time
+    if verdict is Verdict.INCONCLUSIVE and is_of_seeds and margin:
         needed = _more_seeds(row, margin, alpha, _is_paired(metric, options))
     return replace(
         judged,
@@ -320,12 +328,14 @@ def _judge(
         high=high,
         p=float(effect.p_value()),
         adjusted_p=adjusted_p,
-        not_worse=bool(effect.p_not_worse(margin) < options.alpha),
+        not_worse=bool(plain.p_not_worse(margin) < options.alpha),
         seeds_needed=needed,
     )
 
 
-def _decided(effect: Effect, adjusted_p: float, margin: float, alpha: float) -> Verdict:
+def _decided(
+    effect: Effect, plain: Effect, adjusted_p: float, margin: float, alpha: float
+) -> Verdict:
     gain = float(effect.gain)
     if adjusted_p < alpha:
         # On paper, -0.20 points from 0.9800 and from 0.9812 are one loss; in binary they are not.
@@ -333,9 +343,9 @@ def _decided(effect: Effect, adjusted_p: float, margin: float, alpha: float) -> 
         if gain < 0:
             return Verdict.REGRESSED if is_large else Verdict.WORSE
         return Verdict.IMPROVED if is_large else Verdict.BETTER
-    if effect.p_equivalent(margin) < alpha:
+    if plain.p_equivalent(margin) < alpha:
         return Verdict.EQUIVALENT
-    return Verdict.NOT_WORSE if effect.p_not_worse(margin) < alpha else Verdict.INCONCLUSIVE
+    return Verdict.NOT_WORSE if plain.p_not_worse(margin) < alpha else Verdict.INCONCLUSIVE
 
 
 def _more_seeds(row: _Row, margin: float, alpha: float, is_paired: bool) -> SeedRange | None:
@@ -367,10 +377,14 @@ def _with_outliers(judged: Judged, outliers: Outliers | None) -> Judged:
     if outliers is None:
         return judged
     stands = judged.verdict in (Verdict.REGRESSED, Verdict.FAILED)
+    verdict = Verdict.OUTLIERS if outliers.seeds else Verdict.INCONCLUSIVE
     return replace(
         judged,
-        verdict=judged.verdict if stands else Verdict.OUTLIERS,
+        # Test accuracy is looked at whatever is gated, and what is found there counts.
+        gated=True,
+        verdict=judged.verdict if stands else verdict,
         outliers=outliers.seeds,
+        untold=outliers.untold,
         seeds_needed=None,
         note="; ".join(filter(None, [outliers.note, judged.note])),
     )
@@ -388,65 +402,3 @@ def _with_predictions(judged: Judged, cell: MatchedCell, predictions: CorrectPre
         return judged
     result = mcnemar(before, after)
     return replace(judged, mcnemar=result, note=f"{judged.note}; test-set uncertainty only")
-
-
-# The gate
-
-
-def _hold_against_gate(pairings: Sequence[Pairing], options: Options) -> tuple[ExitCode, list[str]]:
-    """Returns the exit code, and the reasons for any but `done`, a line each."""
-    names = [f"{pairing.candidate.label}: " if len(pairings) > 1 else "" for pairing in pairings]
-    named = list(zip(names, pairings, strict=True))
-    failures = [name + reason for name, pairing in named for reason in _failures(pairing, options)]
-    if failures:
-        return ExitCode.failed, failures
-    gated = [row for p in pairings for row in p.rows() if row.gated]
-    untold = {Verdict.FAILED, Verdict.NOT_COMPARABLE}
-    if all(row.verdict in untold for row in gated if row.metric.name in options.gates):
-        notes = dict.fromkeys(row.note for row in gated if row.verdict in untold)
-        return ExitCode.refused, [
-            f"no gated metric could be judged: {'; '.join(filter(None, notes))}"
-        ]
-    undecided = [
-        name + reason for name, pairing in named for reason in _undecided(pairing, options)
-    ]
-    return (ExitCode.undecided, undecided) if undecided else (ExitCode.done, [])
-
-
-def _failures(pairing: Pairing, options: Options) -> Iterator[str]:
-    fail_on = options.fail_on
-    if FailOn.missing in fail_on or options.expect_same:
-        yield from (f"MISSING {cell}" for cell in pairing.match.missing)
-    if options.expect_same:
-        yield from (f"NEW {cell}" for cell in pairing.match.new)
-    failing = {
-        Verdict.REGRESSED: FailOn.regression,
-        Verdict.FAILED: FailOn.failed,
-        Verdict.CHANGED: FailOn.changed,
-    }
-    for row in pairing.rows():
-        different = options.expect_same and row.verdict is not Verdict.IDENTICAL
-        fails = row.gated and (different or failing.get(row.verdict) in fail_on)
-        if fails or (row.outliers and FailOn.regression in fail_on):
-            yield describe_row(row)
-
-
-def _undecided(pairing: Pairing, options: Options) -> Iterator[str]:
-    """Returns what cannot be told: over all cells, the main gate, and where nothing was tested."""
-    strict = options.gate is Gate.non_inferiority or FailOn.inconclusive in options.fail_on
-    untested = [row for row in pairing.cells if _is_untested(row)]
-    for row in (*pairing.suites, *(untested if strict else ())):
-        if row.metric.name not in options.gates:
-            continue
-        if options.gate is Gate.non_inferiority:
-            known = row.verdict is Verdict.IDENTICAL or row.not_worse
-        else:
-            known = row.verdict is not Verdict.INCONCLUSIVE
-            known = known or FailOn.inconclusive not in options.fail_on
-        if not known:
-            yield describe_row(row)
-
-
-def _is_untested(row: Judged) -> bool:
-    settled = (Verdict.IDENTICAL, Verdict.CHANGED, Verdict.NOT_COMPARABLE)
-    return row.p is None and row.verdict not in settled

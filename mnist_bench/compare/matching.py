@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, count
 from typing import TypeAlias
 
 from mnist_bench.errors import Refusal
@@ -268,11 +269,12 @@ def _common_label(ours: Sequence[Sample], theirs: Sequence[Sample]) -> str:
 
 
 def _uniquely_named(cells: Iterable[MatchedCell]) -> Iterable[MatchedCell]:
-    seen: dict[str, int] = {}
+    taken: set[str] = set()
     for cell in cells:
-        seen[cell.label] = seen.get(cell.label, 0) + 1
-        again = seen[cell.label]
-        yield cell if again == 1 else replace(cell, label=f"{cell.label} ({again})")
+        names = (f"{cell.label} ({again})" for again in count(2))
+        name = next(name for name in chain([cell.label], names) if name not in taken)
+        taken.add(name)
+        yield replace(cell, label=name)
 
 
 def _differences(ours: Sequence[Sample], theirs: Sequence[Sample]) -> Iterable[Difference]:

@@ -39,10 +39,13 @@ class Outliers:
 
     Attributes:
         seeds: Theirs, in order.
+        untold: Seeds of runs that are too bad to be passed over, where nobody can tell whether that
+            is a loss.
         note: Which they are and why, in words.
     """
 
     seeds: tuple[int, ...]
+    untold: tuple[int, ...]
     note: str
 
 
@@ -62,7 +65,7 @@ def find_outliers(matches: Sequence[Match], options: Options) -> dict[Where, Out
         where: cell.outliers(*by_test.get(where, nothing), options.alpha)
         for where, cell in everything.items()
     }
-    return {where: outliers for where, outliers in found.items() if outliers.seeds}
+    return {where: outliers for where, outliers in found.items() if outliers.note}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,7 @@ class _Cell:
             notes.append(f"{self._named(certain)} collapsed")
         if single.any():
             p = show_p(float(outside[single].max()))
-            notes.append(f"{self._named(single)} {self._why_outlying()}, p {p}")
+            notes.append(f"{self._named(single)} {self._why_outlying(single)}, p {p}")
         if wider[0] < alpha and not chosen.any():
             chosen = self.runs.are_lost()
             before, after = (side.std(ddof=1) for side in (self.runs.before, self.runs.after))
@@ -97,7 +100,13 @@ class _Cell:
                 f"spread {times:.0f} times the baseline's, p {show_p(float(wider[0]))}: "
                 f"{self._named(chosen)}"
             )
-        return Outliers(tuple(np.array(self.seeds)[chosen].tolist()), "; ".join(notes))
+        untold = self.runs.are_untold() & ~chosen
+        if untold.any():
+            notes.append(f"{self._named(untold)} {self._why_untold()}: cannot be told")
+        seeds = np.array(self.seeds)
+        return Outliers(
+            tuple(seeds[chosen].tolist()), tuple(seeds[untold].tolist()), "; ".join(notes)
+        )
 
     def _named(self, chosen: BoolArray) -> str:
         """Returns the runs that are chosen, with their values."""
@@ -109,11 +118,21 @@ class _Cell:
         ]
         return ("seed " if len(told) == 1 else "seeds ") + ", ".join(told)
 
-    def _why_outlying(self) -> str:
+    def _why_outlying(self, single: BoolArray) -> str:
         before, after = self.runs.have_collapsed()
-        if after.any() and before.any():
-            return f"collapsed, the baseline's {before.sum()} of {before.size}"
+        if before.any() and (after & single).any():
+            return f"collapsed more often than {self._collapsed_before()} of the baseline"
         return "outside what the baseline's runs allow"
+
+    def _why_untold(self) -> str:
+        before, _ = self.runs.have_collapsed()
+        if before.any():
+            return f"collapsed, as {self._collapsed_before()} of the baseline did"
+        return "far below the baseline, with so few seeds"
+
+    def _collapsed_before(self) -> str:
+        before, _ = self.runs.have_collapsed()
+        return f"{before.sum()} of {before.size} runs"
 
 
 def _adjusted(p: Sequence[FloatArray]) -> list[FloatArray]:

@@ -1,12 +1,12 @@
-"""What a comparison found, as plain data."""
+"""What a comparison found, as plain data, and what a gate makes of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mnist_bench.compare.matching import Match
-from mnist_bench.compare.options import Options, Verdict
+from mnist_bench.compare.options import FailOn, Gate, Options, Verdict
 from mnist_bench.errors import ExitCode
-from mnist_bench.metrics import Metric
+from mnist_bench.metrics import Kind, Metric
 from mnist_bench.stats.effect_sizes import EffectSizes, effect_sizes
 from mnist_bench.stats.power import SeedRange
 from mnist_bench.stats.tests import McNemar
@@ -52,6 +52,8 @@ class Judged:
         not_worse: Whether the one-sided bound excludes a loss of one margin.
         mcnemar: Of the predictions, with one seed a side.
         outliers: Seeds of the candidate whose runs are worse than the baseline's runs allow.
+        untold: Seeds of runs that are too bad to be passed over, where nobody can tell whether that
+            is a loss.
     """
 
     metric: Metric
@@ -70,6 +72,7 @@ class Judged:
     not_worse: bool | None = None
     mcnemar: McNemar | None = None
     outliers: tuple[int, ...] = ()
+    untold: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +120,24 @@ class Comparison:
 
 
 def sizes_of(rows: Sequence[Judged], paired: bool) -> list[EffectSizes]:
-    """Returns the effect sizes of each row; none of one that was not tested over seeds."""
-    sides = {
-        place: (scores(row.baseline.values), scores(row.candidate.values))
-        for place, row in enumerate(rows)
-        if row.p is not None and row.baseline and row.candidate and row.baseline.seeds
-        for scores in [row.metric.scale.scores]
-    }
-    found = dict(zip(sides, effect_sizes(list(sides.values()), paired), strict=True))
+    """Returns the effect sizes of each row; none of one that was not tested over seeds.
+
+    Args:
+        rows: Verdicts.
+        paired: Whether runs of one seed are compared with each other; a turn of a time has no
+            partner.
+    """
+    found: dict[int, EffectSizes] = {}
+    for is_time in (False, True):
+        sides = {
+            place: (scores(row.baseline.values), scores(row.candidate.values))
+            for place, row in enumerate(rows)
+            if row.p is not None and row.baseline and row.candidate and row.baseline.seeds
+            if (row.metric.kind is Kind.time) is is_time
+            for scores in [row.metric.scale.scores]
+        }
+        sizes = effect_sizes(list(sides.values()), paired and not is_time)
+        found |= dict(zip(sides, sizes, strict=True))
     return [found.get(place, EffectSizes()) for place in range(len(rows))]
 
 
@@ -137,3 +150,74 @@ def describe_row(row: Judged) -> str:
     if row.adjusted_p is not None and row.verdict is not Verdict.OUTLIERS:
         parts.append(f"p {row.adjusted_p:.2g}")
     return ", ".join(parts) + (f" ({row.note})" if row.note else "")
+
+
+def hold_against_gate(pairings: Sequence[Pairing], options: Options) -> tuple[ExitCode, list[str]]:
+    """Returns the exit code, and the reasons for any but `done`, a line each."""
+    names = [f"{pairing.candidate.label}: " if len(pairings) > 1 else "" for pairing in pairings]
+    named = list(zip(names, pairings, strict=True))
+    failures = [name + reason for name, pairing in named for reason in _failures(pairing, options)]
+    if failures:
+        return ExitCode.failed, failures
+    gated = [row for p in pairings for row in p.rows() if row.gated]
+    untold = {Verdict.FAILED, Verdict.NOT_COMPARABLE}
+    if all(row.verdict in untold for row in gated if row.metric.name in options.gates):
+        notes = dict.fromkeys(row.note for row in gated if row.verdict in untold)
+        return ExitCode.refused, [
+            f"no gated metric could be judged: {'; '.join(filter(None, notes))}"
+        ]
+    undecided = [
+        name + reason for name, pairing in named for reason in _undecided(pairing, options)
+    ]
+    return (ExitCode.undecided, undecided) if undecided else (ExitCode.done, [])
+
+
+def _failures(pairing: Pairing, options: Options) -> Iterator[str]:
+    fail_on = options.fail_on
+    if FailOn.missing in fail_on or options.expect_same:
+        yield from (f"MISSING {cell}" for cell in pairing.match.missing)
+    if options.expect_same:
+        yield from (f"NEW {cell}" for cell in pairing.match.new)
+    failing = {
+        Verdict.REGRESSED: FailOn.regression,
+        Verdict.FAILED: FailOn.failed,
+        Verdict.CHANGED: FailOn.changed,
+    }
+    for row in pairing.rows():
+        different = options.expect_same and row.verdict is not Verdict.IDENTICAL
+        fails = row.gated and (different or failing.get(row.verdict) in fail_on)
+        if fails or (row.outliers and FailOn.regression in fail_on):
+            yield describe_row(row)
+
+
+def _undecided(pairing: Pairing, options: Options) -> Iterator[str]:
+    """Returns what cannot be told.
+
+    Always: a gate that was judged nowhere, and runs that collapsed where the baseline's do too. On
+    request: over all cells, the main gate, and cells where nothing was tested.
+    """
+    strict = options.gate is Gate.non_inferiority or FailOn.inconclusive in options.fail_on
+    for suite in pairing.suites:
+        if suite.metric.name in options.gates and suite.verdict is Verdict.NOT_COMPARABLE:
+            yield describe_row(suite)
+    for row in pairing.cells:
+        if row.untold or (strict and row.metric.name in options.gates and _is_untested(row)):
+            yield describe_row(row)
+    suites = pairing.suites if len(pairing.match.cells) > 1 else pairing.cells
+    for row in suites:
+        if row.metric.name not in options.gates or row.untold or _is_untested(row):
+            continue
+        known = row.verdict is not Verdict.INCONCLUSIVE
+        if options.gate is Gate.non_inferiority:
+            known = row.verdict in (Verdict.IDENTICAL, Verdict.NOT_COMPARABLE) or bool(
+                row.not_worse
+            )
+        elif FailOn.inconclusive not in options.fail_on:
+            known = True
+        if not known:
+            yield describe_row(row)
+
+
+def _is_untested(row: Judged) -> bool:
+    settled = (Verdict.IDENTICAL, Verdict.CHANGED, Verdict.NOT_COMPARABLE)
+    return row.p is None and row.verdict not in settled

@@ -1,20 +1,32 @@
-"""What each level of a swept setting does to accuracy and time."""
+"""What each level of a swept setting does to accuracy and time, and where that turns over.
+
+A report shows many comparisons, and its headline picks the largest: an interval that is right for
+one comparison is wrong for the one that was picked. So all intervals of a report hold together, by
+Bonferroni, since the levels neither vary alike (as Dunnett's test asks) nor have many seeds.
+"""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mnist_bench.compare.comparable import obstacle
-from mnist_bench.metrics import FloatArray, Metric, Use, used_for
-from mnist_bench.report.cells import BATCH, OPTIMIZER, WIDTH, Cell, all_else
-from mnist_bench.stats.tests import paired, seed_means, suite
+from mnist_bench.compare.comparable import obstacle, step_of
+from mnist_bench.metrics import METRICS, FloatArray, Metric, Use, used_for
+from mnist_bench.report.cells import BATCH, OPTIMIZER, STYLE, WIDTH, Cell, all_else
+from mnist_bench.stats.tests import Effect, seed_means, suite
 from mnist_bench.text import ordered
 
-CONFIDENCE = 0.95
+ALPHA = 0.05
+"""The chance that any interval of a report misses, at most."""
+
+SHARE_OF_MEANS = 0.5
+"""Share of alpha that is for the mean changes, where changes at single values are tested too: there
+are more of those, and they must not make the means untold."""
+
+ACCURACY, SECONDS = METRICS["test_accuracy"], METRICS["epoch_seconds_median"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +43,8 @@ class Change:
         left_out: Pairs of cells that do not count, since a run of theirs has no result.
         value: Mean change: a difference, or a share where the metric's scale is a log one; None
             without any pair.
-        interval: Ends of its interval over seeds; None with fewer than two seeds.
+        effect: The gain and its error over seeds; None with fewer than two seeds.
+        confidence: Of its interval, so that those of the whole report hold together.
         extremes: Changes of the pairs of cells and seed with the least and the greatest.
     """
 
@@ -43,13 +56,80 @@ class Change:
     seeds: int = 0
     left_out: int = 0
     value: float | None = None
-    interval: tuple[float, float] | None = None
+    effect: Effect | None = None
+    confidence: float = 1 - ALPHA
     extremes: tuple[float, float] = (0.0, 0.0)
 
     @property
     def has_pairs(self) -> bool:
         """Whether there are cells that differ in the setting alone, with a result or without."""
         return bool(self.cells or self.left_out)
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Ends of its interval over seeds; None with fewer than two seeds."""
+        if self.effect is None:
+            return None
+        return _changes(self.metric, self.effect.interval(self.confidence))
+
+    @property
+    def direction(self) -> int:
+        """1 if the level is better beyond chance, -1 if worse, 0 if nobody can tell.
+
+        It follows from the interval, so that a word never contradicts it.
+        """
+        if self.effect is None:
+            return 0
+        low, high = self.effect.interval(self.confidence)
+        return int(low > 0) - int(high < 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """A level that is better at one value of another setting and worse at another, beyond chance.
+
+    Gail and Simon 1985, Biometrics 41:361, call it a qualitative interaction.
+
+    Attributes:
+        mean: What the level does over all, which hides it.
+        other: The other setting.
+        better: Where the level gains most, and what it does there.
+        worse: Where it loses most, likewise.
+    """
+
+    mean: Change
+    other: str
+    better: tuple[str, Change]
+    worse: tuple[str, Change]
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """What the swept settings do.
+
+    Attributes:
+        changes: Mean changes, by setting and level.
+        crossings: Levels that turn over, which the means hide.
+        means_tested: How many mean changes have an interval.
+        places_tested: How many changes at single values of another setting have one.
+    """
+
+    changes: tuple[Change, ...]
+    crossings: tuple[Crossing, ...]
+    means_tested: int
+    places_tested: int
+
+    def headline(self, key: str) -> list[Change]:
+        """Returns what a setting does most to accuracy, beyond chance if anything is, and to time.
+
+        All intervals hold together, so those of a change that was picked from all hold too.
+        """
+        own = [c for c in self.changes if c.key == key and c.value is not None]
+        accuracy = [c for c in own if c.metric is ACCURACY]
+        if not accuracy:
+            return []
+        largest = max(accuracy, key=lambda c: (abs(c.direction), abs(c.value or 0)))
+        return [largest, *(c for c in own if c.metric is SECONDS and c.level == largest.level)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,25 +148,88 @@ class HeatMap:
     alike: bool
 
 
-def changes(cells: Sequence[Cell], key: str, axes: Mapping[str, tuple[str, ...]]) -> list[Change]:
-    """Returns what each level of a setting does to accuracy and time, against the first level.
+def effects(cells: Sequence[Cell], axes: Mapping[str, tuple[str, ...]]) -> Effects:
+    """Returns what each level of each setting does to accuracy and time, against the first level.
 
-    Only cells that differ in this setting alone are compared, and in them only runs of one seed.
-    The axes are all settings that vary, with their values.
+    Only cells that differ in this setting alone are compared, in the seeds that both have.
+    The test is that of `compare`: it does not count on runs of one seed being alike at two levels
+    (they hardly are), and has up to twice the degrees of freedom of one that does.
+
+    Crossings are sought in test accuracy (the seeds of a sweep are no independent samples of time),
+    and not between styles, which are ways to write one network.
+
+    Args:
+        cells: Of one report.
+        axes: All settings that vary, with their values.
     """
+    pairs = {
+        (key, level): found
+        for key in axes
+        for level, found in zip(axes[key][1:], _pairs(cells, key, axes), strict=True)
+    }
+    means = [
+        _change(Change(metric, key, axes[key][0], level), found)
+        for (key, level), found in pairs.items()
+        for metric in used_for(Use.lead).values()
+    ]
+    places = {
+        (key, level, other): tested
+        for (key, level), found in pairs.items()
+        for other in axes
+        if STYLE not in (key, other) and key != other
+        if len(tested := _by_value(Change(ACCURACY, key, axes[key][0], level), found, other)) > 1
+    }
+    means_tested = sum(change.effect is not None for change in means)
+    places_tested = sum(map(len, places.values()))
+    share = SHARE_OF_MEANS if places_tested else 1.0
+    changes = _with_confidence(means, ALPHA * share, means_tested)
+    accuracy = {(c.key, c.level): c for c in changes if c.metric is ACCURACY}
+    crossings = []
+    for (key, level, other), tested in places.items():
+        told = _with_confidence(tested.values(), ALPHA * (1 - share), places_tested)
+        found = _crossing(accuracy[key, level], other, dict(zip(tested, told, strict=True)))
+        crossings += [found] if found else []
+    return Effects(tuple(changes), tuple(crossings), means_tested, places_tested)
+
+
+def _pairs(
+    cells: Sequence[Cell], key: str, axes: Mapping[str, tuple[str, ...]]
+) -> list[list[tuple[Cell, Cell]]]:
+    """Returns for each level but the first the pairs of cells that differ in the setting alone."""
     groups: dict[object, dict[str, Cell]] = defaultdict(dict)
     for cell in cells:
         if key in cell.settings:
             groups[all_else(cell, key, axes)][cell.settings[key]] = cell
     first, *others = axes[key]
     return [
-        _change(
-            Change(metric, key, first, level),
-            [(g[first], g[level]) for g in groups.values() if g.keys() >= {first, level}],
-        )
+        [(g[first], g[level]) for g in groups.values() if g.keys() >= {first, level}]
         for level in others
-        for metric in used_for(Use.lead).values()
     ]
+
+
+def _by_value(empty: Change, pairs: Sequence[tuple[Cell, Cell]], other: str) -> dict[str, Change]:
+    """Returns the change at each value of another setting at which it has an error."""
+    groups: dict[str, list[tuple[Cell, Cell]]] = defaultdict(list)
+    for pair in pairs:
+        if other in pair[0].settings:
+            groups[pair[0].settings[other]].append(pair)
+    found = {value: _change(empty, groups[value]) for value in ordered(groups)}
+    return {value: change for value, change in found.items() if change.effect is not None}
+
+
+def _with_confidence(changes: Iterable[Change], alpha: float, family: int) -> list[Change]:
+    """Returns changes whose intervals, with those of their family, miss at a chance of alpha."""
+    return [replace(change, confidence=1 - alpha / max(family, 1)) for change in changes]
+
+
+def _crossing(mean: Change, other: str, places: Mapping[str, Change]) -> Crossing | None:
+    """Returns where a level is better and where it is worse, if each is beyond chance."""
+    told = sorted(
+        (place for place in places.items() if place[1].direction), key=lambda p: p[1].value or 0
+    )
+    if len({change.direction for _, change in told}) < 2:
+        return None
+    return Crossing(mean, other, better=told[-1], worse=told[0])
 
 
 def _change(empty: Change, pairs: Sequence[tuple[Cell, Cell]]) -> Change:
@@ -98,7 +241,8 @@ def _change(empty: Change, pairs: Sequence[tuple[Cell, Cell]]) -> Change:
     table = np.array([[scores[place][seed] for seed in seeds] for place in chosen])
     before, after = np.moveaxis(table, -1, 0)
     gains = after - before
-    effect = suite(before, after, paired)
+    step = step_of(metric, (run for pair in pairs for cell in pair for run in cell.runs))
+    effect = suite(before, after, step=metric.scale.margin(step))
     mean = seed_means(gains).mean() if effect is None else effect.gain
     return replace(
         empty,
@@ -106,7 +250,7 @@ def _change(empty: Change, pairs: Sequence[tuple[Cell, Cell]]) -> Change:
         seeds=len(seeds),
         left_out=len(pairs) - len(chosen),
         value=float(metric.scale.change(mean)),
-        interval=None if effect is None else _changes(metric, effect.interval(CONFIDENCE)),
+        effect=effect,
         extremes=_changes(metric, (gains.min(), gains.max())),
     )
 

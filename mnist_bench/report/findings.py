@@ -13,7 +13,7 @@ from mnist_bench.compare.matching import cells_of
 from mnist_bench.metrics import METRICS
 from mnist_bench.report.cells import Cell, Material, cell_of, shortly_named, swept
 from mnist_bench.report.curves import Curve, StyleControl, curves_of, style_control
-from mnist_bench.report.effects import Change, HeatMap, changes, heat_maps
+from mnist_bench.report.effects import Effects, HeatMap, effects, heat_maps
 from mnist_bench.report.leaderboard import Standing, rank_cells
 from mnist_bench.report.mistakes import Mistakes, find_mistakes
 from mnist_bench.store.samples import Sample, Selection
@@ -32,7 +32,7 @@ class Findings:
         time_obstacle: Why the times of these runs do not compare; empty if they do.
         swept: The settings that vary -> their values, in order.
         standings: The leaderboard.
-        changes: Effects of the swept settings.
+        effects: Of the swept settings.
         heat_maps: One an optimizer.
         curves: The best first.
         style_control: None where only one style was run.
@@ -47,7 +47,7 @@ class Findings:
     time_obstacle: str
     swept: Mapping[str, tuple[str, ...]]
     standings: tuple[Standing, ...]
-    changes: tuple[Change, ...]
+    effects: Effects
     heat_maps: tuple[HeatMap, ...]
     curves: tuple[Curve, ...]
     style_control: StyleControl | None
@@ -83,7 +83,7 @@ def examine(material: Material) -> Findings:
         time_obstacle=obstacle(METRICS["epoch_seconds_median"], chain(*(c.runs for c in cells))),
         swept=axes,
         standings=tuple(rank_cells({c.label: [r.metrics for r in c.runs] for c in cells})),
-        changes=tuple(c for key in axes for c in changes(cells, key, axes)),
+        effects=effects(cells, axes),
         heat_maps=tuple(heat_maps(cells)),
         curves=tuple(curves_of(cells, material.histories)),
         style_control=style_control(cells, material.histories),

@@ -9,14 +9,15 @@ from datetime import UTC, datetime
 from mnist_bench.disturbance import Timing, taken_at_most
 from mnist_bench.html.page import render_page
 from mnist_bench.report.cells import STYLE
+from mnist_bench.report.effects import SECONDS, Effects
 from mnist_bench.report.findings import Findings
 from mnist_bench.report.leaderboard import Standing, standing_titles
 from mnist_bench.report.sections import (
-    ACCURACY,
-    SECONDS,
     accuracy_text,
-    change_text,
+    crossing_sentence,
+    crossings_section,
     curves_section,
+    effect_sentence,
     effects_section,
     heat_maps_section,
     leaderboard_section,
@@ -24,6 +25,7 @@ from mnist_bench.report.sections import (
     setting_title,
     settings_alone,
     style_sentence,
+    together_sentence,
     tradeoff_section,
 )
 from mnist_bench.store.samples import Sample
@@ -45,7 +47,7 @@ def report_page(report: Findings) -> str:
         "sweep.html.j2",
         title=_title(report),
         passed=not report.failed and not report.missing,
-        summary=list(_summary(report)),
+        summary=[sentence[0].upper() + sentence[1:] for sentence in _summary(report)],
         facts=_facts(report),
         notices=report.notices,
         most_names=MOST_NAMES,
@@ -56,6 +58,8 @@ def report_page(report: Findings) -> str:
         one_seed=len(report.seeds) == 1,
         heat_maps=heat_maps_section(report.heat_maps),
         effects=effects_section(report),
+        together=together_sentence(report.effects),
+        crossings=crossings_section(report),
         alone=settings_alone(report),
         tradeoff=tradeoff_section(report),
         curves=curves_section(report.curves),
@@ -89,16 +93,8 @@ def _summary(report: Findings) -> Iterable[str]:
             f"the best one takes {_seconds(best)}."
         )
     for key in report.swept:
-        own = [c for c in report.changes if c.key == key and c.value is not None]
-        accuracy = [c for c in own if c.metric is ACCURACY]
-        if accuracy and key != STYLE:
-            largest = max(accuracy, key=lambda c: abs(c.value or 0))
-            time = [c for c in own if c.metric is SECONDS and c.level == largest.level]
-            levels = f"{largest.level} instead of {largest.first}"
-            yield (
-                f"{setting_title(key).capitalize()}: {levels} changes test accuracy by "
-                f"{' and seconds an epoch by '.join(map(change_text, [largest, *time]))}."
-            )
+        if key != STYLE:
+            yield from _effect_summary(report.effects, key)
     if report.style_control is not None:
         yield style_sentence(report.style_control)
     if report.mistakes is not None:
@@ -112,6 +108,15 @@ def _summary(report: Findings) -> Iterable[str]:
     if lost:
         verb = "is" if lost == 1 else "are"
         yield f"{plural(lost, 'run')} without a result {verb} listed below and in no mean."
+
+
+def _effect_summary(effects: Effects, key: str) -> Iterable[str]:
+    """Returns what a setting does on the mean, and what the mean hides."""
+    if found := effects.headline(key):
+        yield effect_sentence(found)
+    for crossing in effects.crossings:
+        if crossing.mean.key == key:
+            yield crossing_sentence(crossing)
 
 
 def _seconds(standing: Standing) -> str:

@@ -15,10 +15,10 @@ from mnist_bench.html.heat_map import draw_heat_map
 from mnist_bench.html.intervals import interval_mark
 from mnist_bench.html.page import drawing
 from mnist_bench.html.tradeoff import Point, pareto_front, shape_key, tradeoff_of_cells
-from mnist_bench.metrics import METRICS, Kind, Metric, Use, used_for
+from mnist_bench.metrics import Kind, Metric, Use, used_for
 from mnist_bench.report.cells import BATCH, OPTIMIZER, STYLE, WIDTH
 from mnist_bench.report.curves import Curve, StyleControl
-from mnist_bench.report.effects import Change, HeatMap
+from mnist_bench.report.effects import ACCURACY, ALPHA, SECONDS, Change, Crossing, Effects, HeatMap
 from mnist_bench.report.findings import Findings
 from mnist_bench.report.leaderboard import Standing
 from mnist_bench.report.mistakes import Mistakes
@@ -32,7 +32,8 @@ MOST_PANELS = 48
 MOST_IMAGES = 48
 """How many panels and images a page shows; it says what it leaves out."""
 
-ACCURACY, SECONDS = METRICS["test_accuracy"], METRICS["epoch_seconds_median"]
+DIRECTIONS = {1: "better", 0: "cannot tell", -1: "worse"}
+"""What an interval says; cannot tell is where it holds no change at all."""
 
 
 def accuracy_text(standing: Standing) -> str:
@@ -105,7 +106,7 @@ def effects_section(report: Findings) -> list[dict[str, Any]]:
     """Returns a table a metric, on one scale, so that the settings compare with each other."""
     tables = []
     for metric in used_for(Use.lead).values():
-        own = [change for change in report.changes if change.metric is metric and change.has_pairs]
+        own = [c for c in report.effects.changes if c.metric is metric and c.has_pairs]
         ends = [
             _place(metric, end)
             for change in own
@@ -120,7 +121,7 @@ def effects_section(report: Findings) -> list[dict[str, Any]]:
 
 def settings_alone(report: Findings) -> list[str]:
     """Returns the titles of the settings that no two cells differ in alone."""
-    compared = {change.key for change in report.changes if change.has_pairs}
+    compared = {change.key for change in report.effects.changes if change.has_pairs}
     return [setting_title(key) for key in report.swept if key not in compared]
 
 
@@ -131,11 +132,11 @@ def _place(metric: Metric, change: float) -> float:
 
 def _effect_row(change: Change, scale: tuple[float, float]) -> dict[str, Any]:
     metric = change.metric
-    levels = f"{shown(change.level)} instead of {shown(change.first)}"
     row = {
-        "level": f"{setting_title(change.key)}: {levels}",
+        "level": _levels_text(change),
         "change": "-",
         "interval": "-",
+        "word": "-",
         "range": "-",
         "mark": "",
     }
@@ -158,21 +159,87 @@ def _effect_row(change: Change, scale: tuple[float, float]) -> dict[str, Any]:
     return row | {
         "change": "none at all" if equal else metric.show_change(change.value),
         "interval": _interval_text(change) or "one seed",
-        "range": "all equal" if equal else " to ".join(map(metric.show_change, change.extremes)),
+        "word": "equal" if equal else DIRECTIONS[change.direction],
+        "range": "all equal" if equal else " to ".join(_ends(metric, change.extremes)),
         "pairs": f"{plural(change.cells, 'pair')}, {plural(change.seeds, 'seed')}{left_out}",
         "mark": drawing(mark),
     }
 
 
+def _levels_text(change: Change) -> str:
+    """Returns what is compared with what."""
+    return f"{setting_title(change.key)}, {shown(change.level)} instead of {shown(change.first)}"
+
+
 def _interval_text(change: Change) -> str:
-    ends = ", ".join(map(change.metric.show_change, change.interval or ()))
-    return f"[{ends}]" if ends else ""
+    return f"[{', '.join(_ends(change.metric, change.interval))}]" if change.interval else ""
+
+
+def _ends(metric: Metric, ends: tuple[float, float]) -> tuple[str, str]:
+    """Returns two changes, the unit of both behind the second one."""
+    low, high = map(metric.show_change, ends)
+    return low.partition(" ")[0], high
 
 
 def change_text(change: Change) -> str:
     """Returns a change that is known, with its interval."""
     assert change.value is not None, "only changes of which there are pairs are told"
     return f"{change.metric.show_change(change.value)} {_interval_text(change)}".rstrip()
+
+
+def effect_sentence(changes: Sequence[Change]) -> str:
+    """Returns what one level does to some metrics, and whether that is beyond chance."""
+    said = [f"{c.metric.title} {change_text(c)}, {DIRECTIONS[c.direction]}" for c in changes]
+    return f"{_levels_text(changes[0])}: {'; '.join(said)}."
+
+
+def crossing_sentence(crossing: Crossing) -> str:
+    """Returns at which values of another setting a level is better and worse."""
+    mean = crossing.mean
+    places = " and ".join(
+        f"{DIRECTIONS[change.direction]} at {setting_title(crossing.other)} {shown(value)} "
+        f"({change_text(change)})"
+        for value, change in (crossing.better, crossing.worse)
+    )
+    return (
+        f"{_levels_text(mean)}: {mean.metric.title} is {places}; "
+        f"the mean change, {change_text(mean)}, hides it."
+    )
+
+
+def crossings_section(report: Findings) -> list[str]:
+    """Returns which levels turn over, a sentence each, or that nobody can tell."""
+    tested = report.effects.places_tested
+    if len([key for key in report.swept if key != STYLE]) < 2:
+        return []
+    if report.effects.crossings:
+        return [crossing_sentence(crossing) for crossing in report.effects.crossings]
+    question = (
+        "whether a level is better at one value of another setting and worse at another value of "
+        "it, which a mean would hide"
+    )
+    if len(report.seeds) == 1:
+        return [f"One seed: cannot tell {question}."]
+    return [
+        f"Cannot tell {question}: of {plural(tested, 'change')} at single values, no two of one "
+        "level are better and worse beyond chance."
+    ]
+
+
+def together_sentence(effects: Effects) -> str:
+    """Returns what the intervals hold for; empty where there are none."""
+    means, places = effects.means_tested, effects.places_tested
+    if not means:
+        return ""
+    parts = (
+        f" ({plural(means, 'mean change')}, and {plural(places, 'change')} of test accuracy at "
+        "single values of another setting; each kind has half of the chance to miss)"
+    )
+    return (
+        f"The intervals are {100 * (1 - ALPHA):g} % for all {plural(means + places, 'comparison')} "
+        f"together{parts if places else ''}, so the largest may be picked out; an interval on "
+        "both sides of no change is \u201ccannot tell\u201d."
+    )
 
 
 def tradeoff_section(report: Findings) -> dict[str, Any] | None:

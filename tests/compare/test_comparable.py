@@ -71,7 +71,7 @@ def in_turns(run, place):
             run,
             run_id=f"{run.run_id}-{turn}",
             seed=turn,
-            start_ms=2 * turn + place,
+            start_ms=20_000 * (2 * turn + place),
             metrics={key: value + turn / 100 for key, value in run.metrics.items()},
         )
         for turn in range(3)
@@ -97,7 +97,7 @@ def test_compare_and_report_say_the_same_of_times(host_fp, threads, timing):
     assert judged_by_compare(runs, SECONDS) == said
     report = examine(Material("sweep:abc", tuple(runs), (), {}, {}))
     assert report.time_obstacle == said
-    (change,) = (c for c in report.changes if c.key == BATCH and c.metric is SECONDS)
+    (change,) = (c for c in report.effects.changes if c.key == BATCH and c.metric is SECONDS)
     assert (change.value is None) is bool(said)
     fine = {host_fp, threads} <= {"equal", "other in both"} and timing == "equal"
     assert bool(said) is not fine
@@ -188,7 +188,7 @@ def taken(order):
     sides = {"a": [], "b": []}
     for start, side in enumerate(order):
         run = sample(seed=len(sides[side]))
-        sides[side].append(replace(run, start_ms=start, run_id=f"{side}{start}"))
+        sides[side].append(replace(run, start_ms=20_000 * start, run_id=f"{side}{start}"))
     return sides["a"], sides["b"]
 
 
@@ -225,6 +225,6 @@ def test_a_time_is_judged_by_turns_not_by_seeds():
     result = compare_selections(sides[0], [sides[1]], options)
     verdicts = {row.metric.name: row.verdict for row in result.pairings[0].cells}
     assert (result.exit_code, verdicts["epoch_seconds_median"]) == (1, Verdict.REGRESSED)
-    after_all = [replace(run, start_ms=run.start_ms + 100) for run in slower]
+    after_all = [replace(run, start_ms=run.start_ms + 2_000_000) for run in slower]
     late = compare_selections(sides[0], [Selection("c", tuple(after_all))], options)
     assert late.exit_code == 2, "one turn each: nothing could be judged"

@@ -201,7 +201,8 @@ def test_times_of_other_circumstances_are_shown_and_not_judged(facts):
 def test_times_with_and_without_a_compiled_program_never_mix():
     base = side("b", {"a": GOOD[:3]}, total_seconds=9.0)
     cand = side("c", {"a": GOOD[:3]}, total_seconds=1.0, facts={"compiled": "reused"})
-    result = judge(base, cand)
+    in_turn = [replace(run, start_ms=run.start_ms + 10_000) for run in cand.samples]
+    result = judge(base, Selection("c", tuple(in_turn)))
     assert verdict_of(result, "total_seconds").verdict is Verdict.NOT_COMPARABLE
     assert verdict_of(result, "epoch_seconds_median").verdict is Verdict.IDENTICAL
 

@@ -115,19 +115,21 @@ UNSTABLE = (0.98, 0.981, 0.1, 0.979, 0.98)
     ("accuracies", "code"),
     [
         ((0.1, 0.98, 0.98, 0.981, 0.98), 0),
-        ((0.1, 0.1, 0.98, 0.981, 0.98), 0),
+        ((0.1, 0.1, 0.98, 0.981, 0.98), 3),
+        ((0.1, 0.1, 0.1, 0.1, 0.98), 3),
         ((0.1,) * 5, 1),
-        ((0.1,), 1),
+        ((0.1,) * 2, 3),
+        ((0.1,), 3),
         ((0.98,), 0),
+        ((0.75, 0.76, 0.77, 0.75, 0.76), 1),
     ],
 )
-def test_where_the_baseline_collapses_too_one_run_more_says_nothing_and_all_do(
-    compare, accuracies, code
-):
+def test_where_the_baseline_collapses_too_more_of_it_is_never_a_pass(compare, accuracies, code):
     words = ("--fail-on", "regression,failed")
     base, cand = side("b", {"a": UNSTABLE}), side("c", {"a": accuracies})
     found, said = compare(base, cand, *words)
-    assert (found, "collapsed" in said) == (code, code == 1)
+    assert found == code, said
+    assert ("did: cannot be told" in said) is (code == 3)
 
 
 def test_runs_that_collapse_more_often_are_found_where_there_are_enough(compare):
@@ -135,7 +137,7 @@ def test_runs_that_collapse_more_often_are_found_where_there_are_enough(compare)
     base, cand = ([0.1] * bad + noisy(rng, 20 - bad) for bad in (2, 16))
     code, said = compare(side("b", {"a": base}), side("c", {"a": cand}))
     assert code == 1
-    assert "collapsed, the baseline's 2 of 20, p 0.0" in row(said, "a")
+    assert "collapsed more often than 2 of 20 runs of the baseline, p 0.0" in row(said, "a")
 
 
 def test_one_seed_a_side_still_finds_a_network_that_collapsed(compare):
@@ -155,13 +157,78 @@ def test_a_run_that_collapsed_fails_whatever_is_gated(compare):
 
 def test_a_cell_that_is_as_unsteady_on_both_sides_is_no_finding(compare):
     base = side("b", {"a": [0.98, 0.97, 0.1, 0.98, 0.975]})
-    cand = side("c", {"a": [0.98, 0.1, 0.97, 0.1, 0.98]}, 5)
+    cand = side("c", {"a": [0.98, 0.1, 0.97, 0.975, 0.98]}, 5)
     assert compare(base, cand)[0] == 0
 
 
 def test_a_small_loss_of_one_run_is_no_finding(compare):
     base, cand = side("b", {"a": [0.98] * 5}), side("c", {"a": [0.98] * 4 + [0.979]})
     assert compare(base, cand)[0] == 0, "ten times the step, but less than the margin"
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_five_times_the_errors_are_no_pass_with_too_few_seeds(compare, seeds):
+    base = side("b", {"a": GOOD[:seeds]})
+    code, said = compare(base, side("c", {"a": [0.88, 0.86][:seeds]}))
+    assert (code, "far below the baseline, with so few seeds: cannot be told" in said) == (3, True)
+    few = compare(side("b", {"a": GOOD[:1]}), side("c", {"a": [0.95]}))
+    assert few[0] == 0, "one seed cannot tell three times the errors"
+
+
+@pytest.mark.parametrize("mean", [0.11, 0.3, 0.45])
+def test_where_the_baseline_has_hardly_learnt_nothing_has_collapsed(compare, mean):
+    rng = np.random.default_rng(9)
+    base = {c: np.clip(rng.normal(mean, mean / 4, 3), 0, 1).tolist() for c in CELLS}
+    cand = {c: np.clip(rng.normal(mean, mean / 4, 3), 0, 1).tolist() for c in CELLS}
+    code, said = compare(side("b", base), side("c", cand))
+    assert (code, "collapsed" in said) == (0, False)
+
+
+def test_a_broken_cell_does_not_hide_in_a_weighted_mean(compare):
+    rng = np.random.default_rng(10)
+    base = {cell: noisy(rng, 3, 0.98, 0.001) for cell in CELLS}
+    cand = {cell: noisy(rng, 3, 0.98, 0.001) for cell in CELLS}
+    cand["cell0"] = [0.955, 0.93, 0.9]
+    asked = ("--gate", "non-inferiority", "--fail-on", "failed")
+    code, said = compare(side("b", base), side("c", cand), *asked)
+    assert code == 3
+    suite = next(line for line in said.splitlines() if "suite of 16 cells" in line)
+    assert "INCONCLUSIVE" in suite
+    assert "less weight on 1 cell" in suite
+
+
+def test_a_gate_that_cannot_be_judged_is_no_pass(compare):
+    base, cand = (side(n, {"a": GOOD}, s) for n, s in (("b", 0), ("c", 5)))
+    code, said = compare(base, cand, gates=("test_accuracy", "epoch_seconds_median"))
+    assert (code, "NOT COMPARABLE epoch_seconds_median" in said.splitlines()[-1]) == (3, True)
+
+
+def test_junit_fails_where_the_exit_code_does(compare, capsys, tmp_path):
+    base = side("b", {"a": GOOD, "b": GOOD})
+    broken = side("c", {"a": [*GOOD[:4], 0.1], "b": GOOD})
+    newer = side("c", {"a": GOOD, "b": GOOD, "c": GOOD})
+    for cand, arguments in (
+        (broken, ()),
+        (newer, ("--expect-same",)),
+        (
+            side("c", {"a": [0.98, 0.97, 0.96, 0.99, 0.98], "b": GOOD}),
+            ("--fail-on", "inconclusive"),
+        ),
+    ):
+        for gate in ("test_accuracy", "test_loss"):
+            code, said = compare(base, cand, "--format", "junit", *arguments, gates=(gate,))
+            assert ("<failure" in said) is (code != 0), said
+
+
+def test_paired_turns_of_unequal_number_are_written_in_every_form(compare):
+    order = [(0, "b"), (0, "c"), (1, "b"), (1, "c"), (2, "b"), (2, "c"), (3, "c"), (3, "b")]
+    sides = {"b": [], "c": []}
+    for place, (seed, which) in enumerate(order):
+        run = sample("a", seed, test_accuracy=GOOD[seed], epoch_seconds_median=0.5 + place / 100)
+        sides[which].append(replace(run, start_ms=20_000 * place))
+    both = [Selection(name, tuple(runs)) for name, runs in sides.items()]
+    for form in ("json", "csv"):
+        assert compare(*both, "--paired", "--format", form)[0] == 0
 
 
 # Seeds that are not there, runs that are there twice
@@ -187,7 +254,7 @@ def test_fresh_seeds_are_not_missing_but_fewer_are(compare):
 def test_the_newest_attempt_counts_even_if_it_failed(compare, failure, code):
     old = side("c", {"a": GOOD})
     new = [
-        replace(sample("a", seed, failure=failure), start_ms=10_000 + seed, run_id=f"new{seed}")
+        replace(sample("a", seed, failure=failure), start_ms=10_000_000 + seed, run_id=f"new{seed}")
         for seed in range(5)
     ]
     found, said = compare(side("b", {"a": GOOD}), Selection("c", (*old.samples, *new)))
@@ -197,9 +264,12 @@ def test_the_newest_attempt_counts_even_if_it_failed(compare, failure, code):
 
 def test_a_run_that_is_compared_with_itself_is_said_and_its_time_is_not_judged(compare):
     same = side("b", {"a": GOOD})
-    code, said = compare(same, same, gates=("test_accuracy", "epoch_seconds_median"))
+    code, said = compare(same, same)
     assert code == 0
     assert "; the same runs are on both sides (all), which" in said.splitlines()[-1]
+    gates = ("test_accuracy", "epoch_seconds_median")
+    code, said = compare(same, same, gates=gates)
+    assert code == 3, "a gate that was asked for and judged nowhere"
     said_of_time = said.partition("epoch_seconds_median (gated")[2]
     assert "NOT COMPARABLE" in said_of_time.splitlines()[2]
 
@@ -305,11 +375,11 @@ def test_the_advice_to_run_more_seeds_says_what_a_second_look_costs(compare):
 
 
 @pytest.mark.parametrize(
-    ("facts", "code"), [({}, 0), ({"majority_share": "0.9000"}, 1), ({"majority_share": "x"}, 0)]
+    ("facts", "code"), [({}, 3), ({"majority_share": "0.9000"}, 1), ({"majority_share": "x"}, 3)]
 )
 def test_a_network_that_always_says_the_same_has_collapsed_whatever_the_classes(
     compare, facts, code
 ):
     """Nine of ten images are of one class: 90 % is what guessing gets, not 10 %."""
-    base = side("b", {"a": [0.98]}, facts=facts)
+    base = side("b", {"a": [0.99]}, facts=facts)
     assert compare(base, side("c", {"a": [0.9]}, facts=facts))[0] == code

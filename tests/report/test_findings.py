@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from mlflow.tracking import MlflowClient
 from PIL import Image
+from scipy.stats import t
 
 from mnist_bench.commands.main import COMMANDS, run_command
 from mnist_bench.html.curves import PANEL_HEIGHT, Panels
@@ -37,7 +38,7 @@ def run(style="functional", width="[16]", optimizer="adam", batch="32", seed=0, 
         f"{style} {width} {optimizer} b{batch}",
         seed,
         settings=settings,
-        **({"total_seconds": 3.0, "params_total": 10.0} | changes),
+        **({"total_seconds": 3.0 + 0.001 * seed, "params_total": 10.0} | changes),
     )
     keep = {key: value for key, value in made.settings.items() if key != "model.cell"}
     return replace(made, settings=keep, run_id=f"{made.cell}-{seed}")
@@ -51,7 +52,7 @@ def material(runs, histories=None, answers=None, missing=()):
 def change(report, key, metric="test_accuracy", level=None):
     (found,) = (
         c
-        for c in report.changes
+        for c in report.effects.changes
         if c.key == key and c.metric.name == metric and level in (None, c.level)
     )
     return found
@@ -60,21 +61,117 @@ def change(report, key, metric="test_accuracy", level=None):
 # Effects
 
 
-def test_an_effect_is_the_mean_over_cells_and_its_interval_is_over_seeds():
-    # Width adds 0.01, 0.02, 0.03 in the seeds, the same in both optimizers but for +-0.005.
+def test_an_effect_is_the_mean_over_cells_and_its_interval_holds_with_all_others():
+    # Width adds 0.02 and +-0.005 in one optimizer or the other; all widths vary by 0.01 over seeds.
     runs = [
-        run(width=width, optimizer=optimizer, seed=seed, test_accuracy=accuracy)
-        for seed, gain in enumerate((0.01, 0.02, 0.03))
+        run(width=width, optimizer=optimizer, seed=seed, test_accuracy=accuracy + spread)
+        for seed, spread in enumerate((-0.01, 0.0, 0.01))
         for optimizer, more in (("adam", 0.005), ("sgd", -0.005))
-        for width, accuracy in (("[16]", 0.9), ("[64]", 0.9 + gain + more))
+        for width, accuracy in (("[16]", 0.9), ("[64]", 0.92 + more))
     ]
-    found = change(examine(material(runs)), WIDTH)
+    report = examine(material(runs))
+    found = change(report, WIDTH)
     assert (found.first, found.level) == ("[16]", "[64]")
     assert (found.cells, found.seeds, found.left_out) == (2, 3, 0)
     assert found.value == pytest.approx(0.02)
-    half = 4.302653 * 0.01 / 3**0.5  # t(0.975; 2), deviation 0.01
+    # Two settings on two metrics have half of 5 %: t(1 - 0.025 / 4 / 2; 4) is 5.261.
+    assert (report.effects.means_tested, report.effects.places_tested) == (4, 4)
+    half = t.isf(0.025 / 4 / 2, 4) * 0.01 * (2 / 3) ** 0.5
+    assert half == pytest.approx(0.04296, abs=5e-6)
     assert found.interval == pytest.approx((0.02 - half, 0.02 + half), abs=1e-7)
-    assert found.extremes == pytest.approx((0.005, 0.035))
+    assert found.direction == 0
+    assert found.extremes == pytest.approx((0.015, 0.025))
+    assert "all 8 comparisons together (4 mean changes, and 4 changes of" in report_page(report)
+
+
+def levels(gains, spread=0.001, seeds=(0, 1, 2)):
+    """Returns runs of a width a gain, each over the same seeds around its mean."""
+    return [
+        run(width=f"[{16 + place}]", seed=seed, test_accuracy=0.9 + gain + spread * (seed - 1))
+        for place, gain in enumerate(gains)
+        for seed in seeds
+    ]
+
+
+def test_the_same_change_is_told_of_one_level_and_not_as_the_largest_of_many():
+    # Both intervals are of t(4), standard error 0.001 (2 / 3)^0.5 = 0.00082, a change of 0.004.
+    for others, direction in ((0, 1), (7, 0)):
+        report = examine(material(levels([0.0, 0.004, *[0.0] * others])))
+        assert report.effects.means_tested == 2 * (1 + others)
+        found = report.effects.headline(WIDTH)[0]
+        assert (found.level, found.direction) == ("[17]", direction)
+        assert (found.interval[0] > 0) == bool(direction)
+        text = report_page(report)
+        word = "better" if direction else "cannot tell"
+        assert "Hidden widths, [17] instead of [16]: test accuracy +0.40 pp [" in text
+        assert f"pp], {word}; seconds an epoch" in text
+
+
+def test_a_headline_tells_what_is_beyond_chance_before_what_is_larger():
+    wild = [
+        run(width="[64]", seed=seed, test_accuracy=0.8 + gain)
+        for seed, gain in enumerate((0.0, 0.1, 0.19))
+    ]
+    report = examine(material([*levels([0.0, -0.009]), *wild]))
+    found = report.effects.headline(WIDTH)[0]
+    assert (found.level, found.direction) == ("[17]", -1)
+    assert "pp], worse; seconds an epoch" in report_page(report)
+
+
+def grid(gains, spread=0.001, seeds=range(5)):
+    """Returns runs of two optimizers by two batch sizes, of which sgd gains this at each."""
+    noise = np.random.default_rng(0).normal(0, spread, (2, 2, max(seeds) + 1))
+    return [
+        run(
+            optimizer=optimizer,
+            batch=batch,
+            seed=seed,
+            test_accuracy=0.9 + (optimizer == "sgd") * gains[column] + noise[row, column, seed],
+        )
+        for row, optimizer in enumerate(("adam", "sgd"))
+        for column, batch in enumerate(("32", "512"))
+        for seed in seeds
+    ]
+
+
+def test_a_level_that_turns_over_is_told_where_the_mean_hides_it():
+    report = examine(material(grid((0.008, -0.007))))
+    (found,) = [c for c in report.effects.crossings if c.mean.key == OPTIMIZER]
+    assert (found.other, found.better[0], found.worse[0]) == (BATCH, "32", "512")
+    assert found.mean.direction == 0
+    assert found.better[1].interval[0] > 0 > found.worse[1].interval[1]
+    assert found.better[1].confidence == pytest.approx(1 - 0.025 / report.effects.places_tested)
+    sentence = "Optimizer, sgd instead of adam: test accuracy is better at batch size 32 (+0."
+    text = "".join(Page(report_page(report)).text)
+    assert text.count(sentence) == 2  # in the headline and beside the table
+    assert "hides it." in text
+
+
+@pytest.mark.parametrize("gains", [(0.0, 0.0), (0.02, 0.0), (0.02, 0.01)])
+def test_a_level_that_does_not_turn_over_is_not_told_to(gains):
+    report = examine(material(grid(gains)))
+    assert not report.effects.crossings
+    text = report_page(report)
+    assert "Cannot tell whether a level is better at one value" in text
+    assert "of 4 changes at single values" in text
+    assert "hides it" not in text
+
+
+def test_one_seed_tests_no_turning_over_and_says_so():
+    report = examine(material(grid((0.1, -0.1), seeds=[0])))
+    assert (report.effects.crossings, report.effects.places_tested) == ((), 0)
+    text = report_page(report)
+    assert "One seed: cannot tell whether a level is better at one value" in text
+    assert "pp, cannot tell; seconds an epoch" in text
+    assert "together" not in text.replace("all together", "")
+    one = report_page(examine(material([run(), run(width="[64]")])))
+    assert "whether a level is better" not in one  # there is no other setting
+
+
+def test_styles_are_one_network_and_turn_nothing_over():
+    runs = [run(style=s, width=w, seed=i) for s in STYLES for w in ("[16]", "[64]") for i in (0, 1)]
+    report = examine(material(runs))
+    assert (report.effects.means_tested, report.effects.places_tested) == (4, 0)
 
 
 def test_time_changes_by_ratio_and_its_interval_is_in_order():
@@ -126,7 +223,7 @@ def test_styles_without_a_common_point_prove_nothing():
 def test_only_cells_that_differ_in_one_setting_are_compared():
     runs = [run(width="[16]", batch="32"), run(width="[64]", batch="128")]
     report = examine(material(runs))
-    assert {c.cells for c in report.changes} == {0}
+    assert {c.cells for c in report.effects.changes} == {0}
     assert "No two cells with a result differ in one of these alone" in report_page(report)
     assert "hidden widths, batch size" in report_page(report)
 

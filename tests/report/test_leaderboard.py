@@ -213,7 +213,7 @@ def test_the_page_of_a_run() -> None:
         ["", "this run", "published"],
         ["sequential_list 1000 adam b32", "seed 7", "MNIST notebook 1"],
         ["test accuracy", "0.9812", "0.9801"],
-        ["train accuracy, last epoch", "0.9955", "0.9960"],
+        ["train accuracy (mean over the epoch's steps), last epoch", "0.9955", "0.9960"],
         ["parameters", "795,010", "795,010"],
         ["seconds an epoch (median of epochs 2..)", "1.235", "11 to 12.5, on another machine"],
     ]

@@ -121,6 +121,13 @@ def test_a_series_without_its_counterpart_is_drawn():
     assert set(drawn) == {"train, measured", "validation, published"}
 
 
+def test_a_curve_of_training_says_that_it_is_a_mean_over_the_steps():
+    assert figures.TRAIN_NOTE in words(figures.curves(RUN, "accuracy", MEASURED, {}))
+    assert figures.TRAIN_NOTE in words(figures.curves(RUN, "loss", {}, {"train": [0.2]}))
+    alone = figures.curves(RUN, "loss", {"validation": [0.2]}, {})
+    assert figures.TRAIN_NOTE not in words(alone)
+
+
 def test_a_wrong_name_is_refused_and_not_left_out():
     with pytest.raises(KeyError, match="val_loss"):
         figures.curves(RUN, "loss", {"train": [0.3], "val_loss": [0.2]}, {})

@@ -22,10 +22,22 @@ def as_junit(comparison: Comparison) -> str:
             case = ElementTree.SubElement(suite, "testcase", classname="cells", name=_xml(cell))
             if any(f"MISSING {cell}" in reason for reason in comparison.reasons):
                 ElementTree.SubElement(case, "failure", message="MISSING", type="MISSING")
+        if pairing is comparison.pairings[-1] and comparison.exit_code:
+            _exit_case(suite, root, comparison)
         for name, tag in (("tests", "testcase"), ("failures", "failure"), ("skipped", "skipped")):
             suite.set(name, str(len(suite.findall(f".//{tag}"))))
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _exit_case(
+    suite: ElementTree.Element, root: ElementTree.Element, comparison: Comparison
+) -> None:
+    """Adds a case that fails, where no other does although the exit code is not 0."""
+    if root.find(".//failure") is None:
+        case = ElementTree.SubElement(suite, "testcase", classname="gate", name="exit code")
+        said = _xml("; ".join(comparison.reasons))
+        ElementTree.SubElement(case, "failure", message=said, type=str(int(comparison.exit_code)))
 
 
 def _junit_case(suite: ElementTree.Element, row: Judged, comparison: Comparison) -> None:
