@@ -91,15 +91,19 @@ class SingleRuns:
     def are_untold(self) -> BoolArray:
         """Returns (..., m), which runs are too bad to be passed over, whatever a test says.
 
-        They collapsed where the baseline's do too, but less often; or they make `FAR_ERRORS` times
-        the errors of the baseline's worst, and lost `FAR_MARGINS` margins. As few runs can hardly
-        tell whether that is a loss.
+        They collapsed where the baseline's do too, but less often. Or they lost `FAR_MARGINS`
+        margins, and make `FAR_ERRORS` times the errors of the baseline's worst or have less than
+        half of what it has above chance, where that is more than half of all. As few runs can
+        hardly tell whether that is a loss.
         """
         if self.chance is None:
             return np.zeros(self.after.shape, dtype=bool)
         before, after = self.have_collapsed()
         share, more = before.mean(axis=-1), after.mean(axis=-1)
-        is_far = self.perfect - self.after > FAR_ERRORS * (self.perfect - self._worst())
+        worst = self._worst()
+        has_learnt = worst > (self.chance + self.perfect) / 2
+        is_far = self.perfect - self.after > FAR_ERRORS * (self.perfect - worst)
+        is_far |= (self.after < (worst + self.chance) / 2) & has_learnt
         is_far &= self.after < self._reference() - FAR_MARGINS * self.margin
         return np.where((share > 0)[..., None], after & (more > share)[..., None], is_far)
 
