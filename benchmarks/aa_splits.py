@@ -31,8 +31,9 @@ from mnist_bench.compare.judge import compare_selections
 from mnist_bench.compare.options import FailOn, Options, Verdict
 from mnist_bench.compare.verdicts import Comparison
 from mnist_bench.metrics import METRICS
+from mnist_bench.selection.baselines import read_baseline, write_baseline
+from mnist_bench.selection.samples import Selection
 from mnist_bench.stats.tests import decide, unpaired
-from mnist_bench.store.samples import Selection, read_baseline, write_baseline
 
 ALPHA = 0.05
 SEEDS = 3

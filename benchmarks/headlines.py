@@ -30,7 +30,7 @@ from mnist_bench.disturbance import Timing
 from mnist_bench.metrics import FloatArray
 from mnist_bench.report.cells import BATCH, OPTIMIZER, WIDTH, Cell
 from mnist_bench.report.effects import ACCURACY, ALPHA, SECONDS, Change, Effects, effects
-from mnist_bench.store.samples import Sample
+from mnist_bench.selection.samples import Sample
 
 SEEDS = (3, 5)
 LEVELS = (1, 3, 8)

@@ -1,6 +1,6 @@
 """Runs for the tests of `compare`, made without training."""
 
-from mnist_bench.store.samples import Sample, Selection
+from mnist_bench.selection.samples import Sample, Selection
 
 FACTS = {
     "code_fp": "c0de",

@@ -11,7 +11,7 @@ from benchmarks.contestants import keras_fit, ours, prepare, work
 from benchmarks.networks import NARROW, NETWORKS, STACKED, WIDE, Product
 from mnist_bench.compare.judge import compare_selections
 from mnist_bench.compare.options import Options
-from mnist_bench.store.samples import Selection
+from mnist_bench.selection.samples import Selection
 from tests.comparisons import sample
 
 ROWS = 60_000

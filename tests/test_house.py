@@ -35,6 +35,7 @@ HOUSE = """
     train                  keras numpy tensorflow
     identity
     store                  filelock mlflow numpy sqlalchemy
+    selection              numpy
     run/artifacts          numpy yaml
     run/figures            matplotlib numpy
     run/predictions        numpy

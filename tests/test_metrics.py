@@ -15,9 +15,10 @@ from mnist_bench.metrics import CURVES, METRICS, Kind, Metric, Scale, Use, has_r
 from mnist_bench.report.leaderboard import leaderboard_csv, rank_cells
 from mnist_bench.run.description import result_rows, run_page
 from mnist_bench.run.execute import _metrics_in
+from mnist_bench.selection.baselines import read_baseline, write_baseline
+from mnist_bench.selection.samples import Selection, sample_of
+from mnist_bench.selection.source import Source
 from mnist_bench.store.runs import StoredRun, load_text
-from mnist_bench.store.samples import Selection, read_baseline, sample_of, write_baseline
-from mnist_bench.store.source import Source
 from mnist_bench.store.views import saved_views
 
 NEEDED = {

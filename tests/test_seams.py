@@ -13,7 +13,7 @@ import pytest
 from mnist_bench.compare import formats
 from mnist_bench.compare.judge import compare_selections
 from mnist_bench.compare.options import Options
-from mnist_bench.store.samples import write_baseline
+from mnist_bench.selection.baselines import write_baseline
 from tests.comparisons import side
 from tests.conftest import ENVIRONMENT
 from tests.programs import ask

@@ -11,8 +11,9 @@ from mnist_bench.compare.formats import format_names, load_format
 from mnist_bench.compare.options import DEFAULT_FAIL_ON, FailOn, Gate, Options
 from mnist_bench.errors import ExitCode, Refusal
 from mnist_bench.metrics import DEFAULT_GATES, Use, used_for
-from mnist_bench.store.samples import newest_parent, split_by, write_baseline
-from mnist_bench.store.source import SELECTORS, Source
+from mnist_bench.selection.baselines import write_baseline
+from mnist_bench.selection.samples import newest_parent, split_by
+from mnist_bench.selection.source import SELECTORS, Source
 from mnist_bench.text import shown
 
 if TYPE_CHECKING:

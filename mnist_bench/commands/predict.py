@@ -35,7 +35,7 @@ def predict(name: str, files: tuple[Path, ...], tracking_uri: str | None) -> Non
     from mnist_bench.look.predict import read_digits
     from mnist_bench.look.show import show_digit
     from mnist_bench.look.terminal import make_console, say
-    from mnist_bench.store.source import Source
+    from mnist_bench.selection.source import Source
 
     source = Source(tracking_uri)
     run, *_ = source.named(name)

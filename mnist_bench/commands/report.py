@@ -30,7 +30,7 @@ def report(sweep: str, output: Path | None, tracking_uri: str | None) -> None:
     from mnist_bench.report.cells import gather
     from mnist_bench.report.findings import examine
     from mnist_bench.report.page import file_name, report_page
-    from mnist_bench.store.source import Source
+    from mnist_bench.selection.source import Source
 
     material = gather(Source(tracking_uri), sweep)
     path = output or FOLDER / file_name(material.label)

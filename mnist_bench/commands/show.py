@@ -16,7 +16,7 @@ def show(name: str, tracking_uri: str | None) -> None:
     """
     from mnist_bench.look.show import show_run, show_sweep
     from mnist_bench.look.terminal import make_console, say
-    from mnist_bench.store.source import Source
+    from mnist_bench.selection.source import Source
 
     source = Source(tracking_uri)
     run, *others = source.named(name)

@@ -11,7 +11,7 @@ from itertools import groupby
 
 from mnist_bench.disturbance import Timing, taken_at_most
 from mnist_bench.metrics import Kind, Metric
-from mnist_bench.store.samples import Sample
+from mnist_bench.selection.samples import Sample
 from mnist_bench.text import plural
 
 LEAST_TURNS = 3

@@ -18,6 +18,7 @@ from mnist_bench.compare.outliers import Outliers, find_outliers
 from mnist_bench.compare.verdicts import Comparison, Group, Judged, Pairing, hold_against_gate
 from mnist_bench.errors import Refusal
 from mnist_bench.metrics import METRICS, FloatArray, Kind, Metric, Use, used_for
+from mnist_bench.selection.samples import Sample, Selection
 from mnist_bench.stats.power import SeedRange, seed_range
 from mnist_bench.stats.tests import (
     Effect,
@@ -34,7 +35,6 @@ from mnist_bench.stats.tests import (
     variance_of,
     widest_suite,
 )
-from mnist_bench.store.samples import Sample, Selection
 from mnist_bench.text import plural, shown
 
 CorrectPredictions: TypeAlias = Callable[[Sample], "NDArray[np.bool_] | None"]

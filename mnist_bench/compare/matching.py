@@ -6,7 +6,7 @@ from itertools import chain, count
 from typing import TypeAlias
 
 from mnist_bench.errors import Refusal
-from mnist_bench.store.samples import Sample, Selection
+from mnist_bench.selection.samples import Sample, Selection
 from mnist_bench.text import ranges, shown
 
 CellKey: TypeAlias = frozenset[tuple[str, str]]

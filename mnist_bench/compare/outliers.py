@@ -25,8 +25,8 @@ from mnist_bench.compare.comparable import chance_of, step_of
 from mnist_bench.compare.matching import Match, MatchedCell
 from mnist_bench.compare.options import Options
 from mnist_bench.metrics import METRICS, FloatArray, Kind, Metric
+from mnist_bench.selection.samples import Sample
 from mnist_bench.stats.single_runs import BoolArray, SingleRuns, adjusted
-from mnist_bench.store.samples import Sample
 from mnist_bench.text import show_p
 
 Where: TypeAlias = tuple[int, str, str]

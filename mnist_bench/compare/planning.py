@@ -10,9 +10,9 @@ from mnist_bench.compare.matching import cells_of, refuse_copies
 from mnist_bench.compare.options import Options
 from mnist_bench.errors import Refusal
 from mnist_bench.metrics import METRICS, Kind, Metric
+from mnist_bench.selection.samples import Sample, Selection
 from mnist_bench.stats.power import SeedRange, seed_range
 from mnist_bench.stats.tests import cell_weights, seed_means, strictest_alpha, variance_of
-from mnist_bench.store.samples import Sample, Selection
 
 
 @dataclass(frozen=True, slots=True)

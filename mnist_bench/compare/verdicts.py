@@ -7,10 +7,10 @@ from mnist_bench.compare.matching import Match
 from mnist_bench.compare.options import FailOn, Gate, Options, Verdict
 from mnist_bench.errors import ExitCode
 from mnist_bench.metrics import Kind, Metric
+from mnist_bench.selection.samples import Selection
 from mnist_bench.stats.effect_sizes import EffectSizes, effect_sizes
 from mnist_bench.stats.power import SeedRange
 from mnist_bench.stats.tests import McNemar
-from mnist_bench.store.samples import Selection
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from mnist_bench.compare.options import Options, Verdict
 from mnist_bench.compare.verdicts import Comparison, Group, Judged
 from mnist_bench.errors import ExitCode
 from mnist_bench.metrics import Kind
+from mnist_bench.selection.samples import Sample, Selection
 from mnist_bench.stats.power import ASSURANCE, MAX_SEEDS, SeedRange
-from mnist_bench.store.samples import Sample, Selection
 from mnist_bench.text import plural, ranges, show_p, shown
 
 OUTCOMES = {

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from mnist_bench.selection.source import Source
     from mnist_bench.store.runs import StoredRun
-    from mnist_bench.store.source import Source
 
 CURVE_WIDTH, CURVE_HEIGHT = 72, 9
 BAR_WIDTH = 40

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mnist_bench.store.samples import Sample
+from mnist_bench.selection.samples import Sample
 from mnist_bench.text import ordered, shown
 
 if TYPE_CHECKING:
-    from mnist_bench.store.source import Answers, History, Source
+    from mnist_bench.selection.source import Answers, History, Source
 
 STYLE, WIDTH = "model.style", "model.hidden_units"
 OPTIMIZER, BATCH = "optimizer.name", "train.batch_size"

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from mnist_bench.metrics import Use, used_for
 from mnist_bench.report.cells import STYLE, Cell, all_else
-from mnist_bench.store.samples import Sample
+from mnist_bench.selection.samples import Sample
 from mnist_bench.text import ordered, shown
 
 if TYPE_CHECKING:
-    from mnist_bench.store.source import History
+    from mnist_bench.selection.source import History
 
 CURVE_KEYS = {"validation": "val_accuracy", "training": "train_accuracy"}
 MOST_POINTS = 200

@@ -16,7 +16,7 @@ from mnist_bench.report.curves import Curve, StyleControl, curves_of, style_cont
 from mnist_bench.report.effects import Effects, HeatMap, effects, heat_maps
 from mnist_bench.report.leaderboard import Standing, rank_cells
 from mnist_bench.report.mistakes import Mistakes, find_mistakes
-from mnist_bench.store.samples import Sample, Selection
+from mnist_bench.selection.samples import Sample, Selection
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mnist_bench.report.cells import Cell
-from mnist_bench.store.samples import Sample
+from mnist_bench.selection.samples import Sample
 
 if TYPE_CHECKING:
-    from mnist_bench.store.source import Answers
+    from mnist_bench.selection.source import Answers
 
 
 @dataclass(frozen=True, slots=True)

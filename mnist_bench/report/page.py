@@ -28,7 +28,7 @@ from mnist_bench.report.sections import (
     together_sentence,
     tradeoff_section,
 )
-from mnist_bench.store.samples import Sample
+from mnist_bench.selection.samples import Sample
 from mnist_bench.text import plural, ranges, shown
 
 MOST_NAMES = 100

@@ -10,9 +10,9 @@ from mnist_bench.report.cells import gather
 from mnist_bench.report.findings import examine
 from mnist_bench.report.leaderboard import leaderboard_csv, rank_cells
 from mnist_bench.report.page import file_name, report_page
+from mnist_bench.selection.source import Source
 from mnist_bench.store.opening import Store
 from mnist_bench.store.runs import runs_of
-from mnist_bench.store.source import Source
 from mnist_bench.sweep.description import SWEEP_FILES, sweep_page
 from mnist_bench.sweep.outcomes import Outcomes
 from mnist_bench.sweep.progress import show_outcome

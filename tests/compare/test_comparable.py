@@ -10,8 +10,8 @@ from mnist_bench.metrics import METRICS
 from mnist_bench.report.cells import BATCH, Material
 from mnist_bench.report.findings import examine
 from mnist_bench.report.page import report_page
+from mnist_bench.selection.samples import Selection
 from mnist_bench.stats.tests import unpaired
-from mnist_bench.store.samples import Selection
 from tests.comparisons import sample
 
 SECONDS, IN_ALL = METRICS["epoch_seconds_median"], METRICS["total_seconds"]

@@ -12,9 +12,9 @@ from mnist_bench.compare.formats.json import as_json
 from mnist_bench.compare.judge import compare_selections
 from mnist_bench.compare.options import Options
 from mnist_bench.metrics import METRICS
+from mnist_bench.selection.samples import Selection
 from mnist_bench.stats.effect_sizes import hedges_g, permutation_p, probability_better, sign_flip_p
 from mnist_bench.stats.tests import cell_weights, seed_means, spread_of
-from mnist_bench.store.samples import Selection
 from tests.comparisons import sample, side
 
 GOOD = [0.980, 0.981, 0.979]

@@ -17,7 +17,7 @@ from mnist_bench.compare.formats.text import text_lines
 from mnist_bench.compare.judge import compare_selections
 from mnist_bench.compare.options import Options
 from mnist_bench.html.tradeoff import Point, pareto_front
-from mnist_bench.store.samples import Selection
+from mnist_bench.selection.samples import Selection
 from mnist_bench.text import shown
 from tests.comparisons import sample, side
 from tests.pages import HOSTILE, Page

@@ -13,8 +13,8 @@ from mnist_bench.compare.planning import plan_seeds
 from mnist_bench.compare.verdicts import sizes_of
 from mnist_bench.errors import Refusal
 from mnist_bench.metrics import METRICS, Kind
+from mnist_bench.selection.samples import Selection
 from mnist_bench.stats.power import seeds_needed
-from mnist_bench.store.samples import Selection
 from tests.comparisons import sample, side
 
 properties = settings(deadline=None, derandomize=True, database=None, max_examples=60)

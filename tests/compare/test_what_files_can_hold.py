@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from mnist_bench.commands.main import run_command
-from mnist_bench.store.samples import Selection, write_baseline
+from mnist_bench.selection.baselines import write_baseline
+from mnist_bench.selection.samples import Selection
 from tests.comparisons import sample, side
 
 GOOD = (0.980, 0.981, 0.979, 0.980, 0.9805)

@@ -18,8 +18,9 @@ from mnist_bench.report.cells import BATCH, OPTIMIZER, STYLE, WIDTH, Material, g
 from mnist_bench.report.curves import MOST_POINTS, Band
 from mnist_bench.report.findings import examine
 from mnist_bench.report.page import file_name, report_page
-from mnist_bench.store.samples import Selection, write_baseline
-from mnist_bench.store.source import Answers, Source
+from mnist_bench.selection.baselines import write_baseline
+from mnist_bench.selection.samples import Selection
+from mnist_bench.selection.source import Answers, Source
 from mnist_bench.text import ordered, shown
 from mnist_bench.train.readers import MNIST_FILE
 from tests.comparisons import sample

@@ -13,8 +13,9 @@ import pytest
 from mnist_bench.compare.comparable import obstacle
 from mnist_bench.metrics import METRICS
 from mnist_bench.run.execute import execute
+from mnist_bench.selection.baselines import read_baseline, write_baseline
+from mnist_bench.selection.samples import Selection, sample_of
 from mnist_bench.store.runs import runs_if_any
-from mnist_bench.store.samples import Selection, read_baseline, sample_of, write_baseline
 from tests.settings import config
 
 TIMES = [METRICS[name] for name in ("epoch_seconds_median", "compile_seconds", "total_seconds")]

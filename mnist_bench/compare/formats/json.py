@@ -9,7 +9,7 @@ from typing import Any
 import mnist_bench
 from mnist_bench.compare.verdicts import Comparison, Judged, sizes_of
 from mnist_bench.compare.wording import OUTCOMES
-from mnist_bench.store.samples import Sample, Selection
+from mnist_bench.selection.samples import Sample, Selection
 
 JSON_FILE = "compare.json"
 SCHEMA = "mnist_bench.compare/2"

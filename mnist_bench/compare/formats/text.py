@@ -22,8 +22,8 @@ from mnist_bench.compare.wording import (
     tone_of,
 )
 from mnist_bench.errors import ExitCode
+from mnist_bench.selection.samples import Selection
 from mnist_bench.stats.power import ASSURANCE
-from mnist_bench.store.samples import Selection
 from mnist_bench.text import plural, shown
 
 TEXT_FILE = "compare.txt"

@@ -7,14 +7,9 @@ from mlflow.tracking import MlflowClient
 
 from mnist_bench.errors import Refusal, StoreError
 from mnist_bench.metrics import Use, used_for
-from mnist_bench.store.samples import (
-    Selection,
-    newest_parent,
-    read_baseline,
-    split_by,
-    write_baseline,
-)
-from mnist_bench.store.source import Source
+from mnist_bench.selection.baselines import read_baseline, write_baseline
+from mnist_bench.selection.samples import Selection, newest_parent, split_by
+from mnist_bench.selection.source import Source
 from tests.comparisons import FACTS, side
 
 NEEDED = dict.fromkeys(used_for(Use.needed), 1.0) | {"test_accuracy": 0.98}

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from mnist_bench.errors import Refusal, StoreError
-from mnist_bench.store.samples import Sample, Selection, is_known, read_baseline, sample_of
+from mnist_bench.selection.baselines import read_baseline
+from mnist_bench.selection.samples import Sample, Selection, is_known, sample_of
 from mnist_bench.text import shown
 
 if TYPE_CHECKING:
